@@ -1,0 +1,186 @@
+/**
+ * Every way Sealwright can refuse, in one closed table: code → exit status and the advice a person gets.
+ * The code is for programs and never changes its meaning; the message states the fact; the hint says what to do.
+ */
+
+/** Process exit statuses by kind of failure. 0 is full success only; 130 is the shell's convention for Ctrl-C. */
+const EXIT = {
+  internal: 1,
+  usage: 2,
+  refused: 3,
+  input: 4,
+  missing: 5,
+  key: 6,
+  io: 7,
+  exists: 8,
+  unavailable: 9,
+  cancelled: 130,
+} as const
+
+const TABLE = {
+  INTERNAL: [EXIT.internal, "This is a fault in Sealwright: report it with the command you ran."],
+  USAGE: [EXIT.usage, "Run the command with --help to see its arguments and an example."],
+  CANCELLED: [EXIT.cancelled, "Nothing was written. Run the command again to start over."],
+  ENGINE_GONE: [EXIT.unavailable, "The engine process ended. Start it again; finished files are intact."],
+
+  FILE_NOT_FOUND: [EXIT.missing, "Check the path. Relative paths start at the current folder."],
+  FILE_UNREADABLE: [EXIT.io, "Check the permissions of the file and of its folder."],
+  FILE_CHANGED: [EXIT.io, "The file changed while it was read. Stop what writes to it and try again."],
+  FILE_NOT_REGULAR: [EXIT.input, "Give a regular file, not a folder, device or pipe."],
+  PATH_NOT_UTF8: [EXIT.input, "Rename the file to a name that is valid UTF-8."],
+  OUTPUT_EXISTS: [EXIT.exists, "Choose another name, or pass --force to replace the file."],
+  OUTPUT_UNWRITABLE: [EXIT.io, "Choose a folder you may write to."],
+  NO_SPACE: [EXIT.io, "Free some space or write to another volume. Nothing was left behind."],
+
+  ONNX_EMPTY: [EXIT.input, "The file holds no bytes: export the model again."],
+  ONNX_NOT_A_MODEL: [EXIT.input, "Give an ONNX model file (usually ending in .onnx)."],
+  ONNX_TRUNCATED: [EXIT.input, "The file ends too early: copy or export it again and compare its size."],
+  ONNX_MALFORMED: [
+    EXIT.input,
+    "The file is damaged or uses an encoding ONNX forbids: export the model again.",
+  ],
+  ONNX_EXTERNAL_MISSING: [
+    EXIT.input,
+    "Put the external data file beside the model, under the name the model gives.",
+  ],
+  ONNX_EXTERNAL_OUTSIDE: [
+    EXIT.input,
+    "External data must be regular files inside the model's folder. Save the model again with relative names.",
+  ],
+  ONNX_EXTERNAL_SHORT: [EXIT.input, "The external data file is shorter than the model needs: copy it again."],
+  MODEL_UNSUPPORTED: [
+    EXIT.input,
+    "The inference engine cannot run this model. It can still be protected and opened; only run and validate need the engine.",
+  ],
+  NPY_MALFORMED: [EXIT.input, "Save the array with numpy.save (format 1.0 to 3.0, C order)."],
+  NPY_UNSUPPORTED: [EXIT.input, "Convert the array to a plain numeric type and C order, then save it again."],
+  INPUT_MISMATCH: [
+    EXIT.input,
+    "Run `sealwright inspect` on the model to see the names, types and shapes of its inputs.",
+  ],
+
+  AGE_MALFORMED: [EXIT.input, "The file is not a valid age file: copy it again from its source."],
+  AGE_TRUNCATED: [EXIT.input, "The file ends too early: copy it again and compare its size."],
+  AGE_HEADER_FORGED: [
+    EXIT.input,
+    "The header was altered: do not use this file; fetch it again from its source.",
+  ],
+  AGE_PAYLOAD_FORGED: [
+    EXIT.input,
+    "The content was altered: do not use this file; fetch it again from its source.",
+  ],
+  AGE_WORK_FACTOR: [
+    EXIT.input,
+    "The passphrase work factor is above the limit; such a file can only waste time.",
+  ],
+  RECIPIENT_INVALID: [
+    EXIT.input,
+    "A recipient looks like age1…, age1pq1…, age1tag1… or age1tagpq1…; copy it whole.",
+  ],
+  RECIPIENTS_MIXED: [
+    EXIT.input,
+    "Use post-quantum recipients for all (age1pq1…, age1tagpq1…) or for none: the weakest one decides.",
+  ],
+  IDENTITY_INVALID: [
+    EXIT.key,
+    "The identity file is damaged or of an unknown type: restore it from its backup.",
+  ],
+  WRONG_KEY: [
+    EXIT.key,
+    "This was not encrypted to that key. Check the device name, or ask for a package made for it.",
+  ],
+
+  JSON_MALFORMED: [EXIT.input, "The document is not strict JSON: fetch it again from its source."],
+  SEAL_MALFORMED: [EXIT.input, "This is not a .seal file, or it is damaged: fetch it again from its source."],
+  SEAL_TRUNCATED: [EXIT.input, "The .seal file ends too early: copy it again and compare its size."],
+  SEAL_UNSAFE_NAME: [EXIT.input, "The .seal file holds names that point outside of it: do not use it."],
+  SEAL_DIGEST_MISMATCH: [
+    EXIT.input,
+    "A part does not have the content its name promises: fetch the file again.",
+  ],
+  SEAL_INCOMPLETE: [EXIT.input, "A part the package refers to is missing: fetch the file again."],
+  SIGNATURE_MISSING: [EXIT.refused, "Ask the sender for a signed package."],
+  SIGNATURE_MALFORMED: [EXIT.refused, "The signature cannot be read: ask the sender to sign again."],
+  SIGNATURE_INVALID: [EXIT.refused, "The signature does not belong to this content: do not use it."],
+  SIGNER_UNTRUSTED: [
+    EXIT.refused,
+    "If you know this signer, pass its public key with --trust; otherwise do not use it.",
+  ],
+  SIGNATURE_MISMATCH: [EXIT.refused, "The signed file list differs from the files: do not use them."],
+  PACKAGE_NOT_FOR_DEVICE: [EXIT.refused, "Ask for a package made for this device, or check the device name."],
+  POLICY_EXPIRED: [
+    EXIT.refused,
+    "The grant is outside its validity window: ask for a new one, or check the clock.",
+  ],
+  VERDICT_REFUSED: [EXIT.refused, "Run `sealwright verify` on the file to see every check."],
+  GATE_FAILED: [EXIT.refused, "Open the report to see which figure is outside its limit."],
+
+  KEY_NOT_FOUND: [EXIT.missing, "Run `sealwright keys list` to see the keys of this workspace."],
+  KEY_EXISTS: [EXIT.exists, "Choose another name, or remove the old key first."],
+  KEY_UNREADABLE: [EXIT.key, "The key file is damaged or locked: restore it from its backup."],
+  KEY_PURPOSE: [EXIT.key, "Signing keys sign and device keys decrypt: choose a key made for this purpose."],
+  DEVICE_NOT_FOUND: [EXIT.missing, "Run `sealwright device list` to see the devices, or add it first."],
+  DEVICE_EXISTS: [EXIT.exists, "Choose another name, or remove the old device first."],
+  DEVICE_KEY_ABSENT: [EXIT.key, "Only the device's public key is known here: do this on the device itself."],
+  NAME_INVALID: [
+    EXIT.usage,
+    "Use 1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit.",
+  ],
+  WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
+
+  RUNTIME_FAILED: [
+    EXIT.internal,
+    "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
+  ],
+  NATIVE_MISSING: [
+    EXIT.unavailable,
+    "Build it with `npm run build:native` (needs python3 and a C++ compiler).",
+  ],
+} as const satisfies Record<string, readonly [exit: number, hint: string]>
+
+export type ErrorCode = keyof typeof TABLE
+
+export const errorCodes = Object.keys(TABLE) as readonly ErrorCode[] // keys of a literal: exactly ErrorCode
+
+/** A refusal: `code` for programs, `message` the fact for people (lower case, no secret, no stack), hint and exit from the table. */
+export class AppError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = "AppError"
+    this.code = code
+  }
+
+  /** Advice for a person. */
+  get hint(): string {
+    return TABLE[this.code][1]
+  }
+
+  /** Process exit status. */
+  get exitCode(): number {
+    return TABLE[this.code][0]
+  }
+}
+
+export function hintFor(code: ErrorCode): string {
+  return TABLE[code][1]
+}
+
+export function exitCodeFor(code: ErrorCode): number {
+  return TABLE[code][0]
+}
+
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(TABLE, text)
+}
+
+/** Any thrown value as an AppError. What is not ours becomes INTERNAL without its text: that may hold a path or a secret. */
+export function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown
+  if (thrown instanceof Error && thrown.name === "AbortError") {
+    return new AppError("CANCELLED", "the operation was cancelled", { cause: thrown })
+  }
+  const kind = thrown instanceof Error ? thrown.name : typeof thrown
+  return new AppError("INTERNAL", `unexpected failure (${kind})`, { cause: thrown })
+}

@@ -1,0 +1,44 @@
+/** Bytes that can be read anywhere: a file, a blob inside a tar, a buffer. Parsers see only this. */
+export interface ByteSource {
+  /** Total length, bytes. */
+  readonly size: number
+  /**
+   * Exactly `length` bytes starting at `offset`. The view may be reused by the next call: copy what you keep.
+   * Throws FILE_CHANGED when the bytes are no longer there.
+   */
+  read(offset: number, length: number): Promise<Uint8Array>
+}
+
+/** A source over bytes already in memory. Views share the buffer. */
+export function sourceOf(bytes: Uint8Array): ByteSource {
+  return {
+    size: bytes.length,
+    read: async (offset, length) => {
+      if (offset < 0 || length < 0 || offset + length > bytes.length) {
+        throw new RangeError(`read of ${length} bytes at ${offset} in ${bytes.length}`)
+      }
+      return bytes.subarray(offset, offset + length)
+    },
+  }
+}
+
+/** The part of `source` that starts at `offset` and is `size` bytes long. */
+export function sliceSource(source: ByteSource, offset: number, size: number): ByteSource {
+  if (offset < 0 || size < 0 || offset + size > source.size) {
+    throw new RangeError(`slice of ${size} bytes at ${offset} in ${source.size}`)
+  }
+  return {
+    size,
+    read: async (at, length) => {
+      if (at < 0 || length < 0 || at + length > size)
+        throw new RangeError(`read of ${length} bytes at ${at} in ${size}`)
+      return source.read(offset + at, length)
+    },
+  }
+}
+
+/** The whole source in memory, refused above `limit` bytes: a size read from a file is a claim, not a fact. */
+export async function readAll(source: ByteSource, limit: number, tooLarge: () => Error): Promise<Uint8Array> {
+  if (source.size > limit) throw tooLarge()
+  return Uint8Array.from(await source.read(0, source.size))
+}
