@@ -1,0 +1,10 @@
+#include "napi.h"
+
+namespace sealwright {
+void AddPayload(napi_env env, napi_value exports);
+}  // namespace sealwright
+
+NAPI_MODULE_INIT() {
+  sealwright::AddPayload(env, exports);
+  return exports;
+}
