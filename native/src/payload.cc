@@ -1,183 +1,411 @@
-// The age payload STREAM (C2SP age.md, Payload) over whole batches: one call seals or opens many 64 KiB chunks into the
-// caller's buffer. node:crypto needs three objects and an allocation per chunk, which costs more than the cipher itself.
+// JavaScript's view of the chunk cipher: `sealChunks` and `openChunks` for short runs on the calling thread, and batches
+// on libuv's threads that read a file, seal or open, and write a file in one go. A batch's buffers belong to the caller and
+// must stay untouched until its promise settles; digests over them are batches too, so the main thread only conducts.
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <cstring>
 #include <memory>
+#include <vector>
 
+#include "chunks.h"
+#include "file_io.h"
 #include "napi.h"
 
 namespace sealwright {
 namespace {
 
-constexpr size_t kChunk = 65536;
-constexpr size_t kTag = 16;
-constexpr size_t kKey = 32;
-constexpr size_t kNonce = 12;
+/** What a batch came to; `detail` is an errno, or the index of a chunk. Kept in step with native/lib/payload.ts. */
+enum class Status { kDone = 0, kReadFailed = 1, kShortRead = 2, kWriteFailed = 3, kForged = 4, kCipherFailed = 5 };
 
-struct ContextFree {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-struct CipherFree {
-  void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
-};
-
-/** One per environment (a worker thread has its own), so no two threads share a context. */
-struct Engine {
-  std::unique_ptr<EVP_CIPHER_CTX, ContextFree> context{EVP_CIPHER_CTX_new()};
-  std::unique_ptr<EVP_CIPHER, CipherFree> cipher{EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr)};
+/** `length` bytes at `offset` of a file stand at `at` of the plain buffer. */
+struct Piece {
+  int file = -1;
+  uint64_t offset = 0;
+  size_t at = 0;
+  size_t length = 0;
 };
 
-/** 11-byte big-endian chunk counter, then 1 on the last chunk of the file. Counters stay below 2^53: the top bytes are 0. */
-void WriteNonce(uint8_t (&nonce)[kNonce], uint64_t counter, bool is_last) {
-  std::memset(nonce, 0, kNonce);
-  for (int i = 0; i < 8; i++) nonce[10 - i] = static_cast<uint8_t>(counter >> (8 * i));
-  nonce[11] = is_last ? 1 : 0;
-}
-
-/** Forgets the key whatever happens. */
-class KeyScope {
+class Batch {
  public:
-  explicit KeyScope(EVP_CIPHER_CTX* context) : context_(context) {}
-  ~KeyScope() { EVP_CIPHER_CTX_reset(context_); }
+  virtual ~Batch() {
+    OPENSSL_cleanse(key_, sizeof key_);
+  }
+  virtual void Run() = 0;
+
+  /** Starts on a libuv thread; returns a promise of [status, detail]. Takes ownership of `batch`. */
+  static napi_value Start(napi_env env, std::unique_ptr<Batch> batch);
+
+  /** A copy, wiped with the batch. `key` is 32 bytes. */
+  void SetKey(Bytes key) { std::memcpy(key_, key.data, kKey); }
+
+  /** Keeps a JavaScript value (a buffer this batch works on) alive until the batch has settled. */
+  void Hold(napi_env env, napi_value value) {
+    napi_ref reference = nullptr;
+    if (napi_create_reference(env, value, 1, &reference) == napi_ok) held_.push_back(reference);
+  }
+
+ protected:
+  void Fail(Status status, int64_t detail) {
+    status_ = status;
+    detail_ = detail;
+  }
+  bool ReadPieces(const std::vector<Piece>& pieces, Bytes buffer);
+  bool WritePieces(const std::vector<Piece>& pieces, Bytes buffer);
+  bool ReadAt(int file, uint64_t offset, uint8_t* to, size_t size);
+  bool WriteAt(int file, uint64_t offset, const uint8_t* from, size_t size);
+
+  uint8_t key_[kKey] = {};
+  Status status_ = Status::kDone;
+  int64_t detail_ = 0;
 
  private:
-  EVP_CIPHER_CTX* context_;
+  static void Execute(napi_env, void* data) { static_cast<Batch*>(data)->Run(); }
+  static void Complete(napi_env env, napi_status status, void* data);
+
+  napi_async_work work_ = nullptr;
+  napi_deferred deferred_ = nullptr;
+  std::vector<napi_ref> held_;
 };
 
-struct Call {
-  Engine* engine = nullptr;
-  Bytes key, input, output;
-  uint64_t counter = 0;
-  bool ends_file = false;
-};
-
-bool ReadCall(napi_env env, napi_callback_info info, Call* call) {
-  napi_value arguments[5];
-  void* data = nullptr;
-  size_t count = 5;
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, &data) != napi_ok || count < 5) {
-    Throw(env, "too few arguments");
-    return false;
-  }
-  call->engine = static_cast<Engine*>(data);
-  if (!ReadBytes(env, arguments[0], &call->key) || !ReadCount(env, arguments[1], &call->counter) ||
-      !ReadFlag(env, arguments[2], &call->ends_file) || !ReadBytes(env, arguments[3], &call->input) ||
-      !ReadBytes(env, arguments[4], &call->output)) {
-    return false;
-  }
-  if (call->key.size != kKey) {
-    Throw(env, "the key must be 32 bytes");
-    return false;
-  }
-  if (!call->engine->context || !call->engine->cipher) {
-    Throw(env, "the cipher is unavailable");
-    return false;
+bool Batch::ReadAt(int file, uint64_t offset, uint8_t* to, size_t size) {
+  while (size > 0) {
+    const int64_t got = ReadFile(file, offset, to, size);
+    if (got < 0) return Fail(Status::kReadFailed, -got), false;
+    if (got == 0) return Fail(Status::kShortRead, 0), false;
+    offset += static_cast<uint64_t>(got);
+    to += got;
+    size -= static_cast<size_t>(got);
   }
   return true;
 }
 
-napi_value SealChunks(napi_env env, napi_callback_info info) {
-  Call call;
-  if (!ReadCall(env, info, &call)) return nullptr;
-  const size_t chunks = call.input.size == 0 ? (call.ends_file ? 1 : 0) : (call.input.size + kChunk - 1) / kChunk;
-  if (!call.ends_file && call.input.size % kChunk != 0) {
-    Throw(env, "only the end of the file may be a partial chunk");
-    return nullptr;
+bool Batch::WriteAt(int file, uint64_t offset, const uint8_t* from, size_t size) {
+  while (size > 0) {
+    const int64_t put = WriteFile(file, offset, from, size);
+    if (put <= 0) return Fail(Status::kWriteFailed, -put), false;
+    offset += static_cast<uint64_t>(put);
+    from += put;
+    size -= static_cast<size_t>(put);
   }
-  if (call.output.size < call.input.size + chunks * kTag) {
-    Throw(env, "the output is too small");
-    return nullptr;
-  }
-  EVP_CIPHER_CTX* context = call.engine->context.get();
-  KeyScope scope(context);
-  if (EVP_EncryptInit_ex2(context, call.engine->cipher.get(), call.key.data, nullptr, nullptr) != 1) {
-    Throw(env, "the cipher refused the key");
-    return nullptr;
-  }
-  const uint8_t* from = call.input.data;
-  uint8_t* to = call.output.data;
-  size_t left = call.input.size;
-  for (size_t i = 0; i < chunks; i++) {
-    const size_t size = left < kChunk ? left : kChunk;
-    uint8_t nonce[kNonce];
-    WriteNonce(nonce, call.counter + i, call.ends_file && i + 1 == chunks);
-    int written = 0;
-    uint8_t nothing[1];
-    if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) != 1 ||
-        (size > 0 && EVP_EncryptUpdate(context, to, &written, from, static_cast<int>(size)) != 1) ||
-        EVP_EncryptFinal_ex(context, nothing, &written) != 1 ||
-        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTag, to + size) != 1) {
-      Throw(env, "encryption failed");
-      return nullptr;
-    }
-    from += size;
-    to += size + kTag;
-    left -= size;
-  }
-  return ToNumber(env, static_cast<double>(to - call.output.data));
+  return true;
 }
 
-/** Bytes written; or, for the first chunk that is not authentic, -1 - its index. The output then holds nothing of it. */
-napi_value OpenChunks(napi_env env, napi_callback_info info) {
-  Call call;
-  if (!ReadCall(env, info, &call)) return nullptr;
-  constexpr size_t kSealed = kChunk + kTag;
-  const size_t chunks = (call.input.size + kSealed - 1) / kSealed;
-  if (!call.ends_file && call.input.size % kSealed != 0) {
-    Throw(env, "only the end of the file may be a partial chunk");
+bool Batch::ReadPieces(const std::vector<Piece>& pieces, Bytes buffer) {
+  for (const Piece& piece : pieces) {
+    if (!ReadAt(piece.file, piece.offset, buffer.data + piece.at, piece.length)) return false;
+  }
+  return true;
+}
+
+bool Batch::WritePieces(const std::vector<Piece>& pieces, Bytes buffer) {
+  for (const Piece& piece : pieces) {
+    if (!WriteAt(piece.file, piece.offset, buffer.data + piece.at, piece.length)) return false;
+  }
+  return true;
+}
+
+napi_value Batch::Start(napi_env env, std::unique_ptr<Batch> batch) {
+  napi_value promise = nullptr, name = nullptr;
+  napi_create_string_utf8(env, "sealwright:batch", NAPI_AUTO_LENGTH, &name);
+  Batch* raw = batch.get();
+  if (napi_create_promise(env, &raw->deferred_, &promise) != napi_ok ||
+      napi_create_async_work(env, nullptr, name, Execute, Complete, raw, &raw->work_) != napi_ok ||
+      napi_queue_async_work(env, raw->work_) != napi_ok) {
+    Throw(env, "the batch could not be queued");
     return nullptr;
   }
-  const size_t last = call.input.size - (chunks == 0 ? 0 : (chunks - 1) * kSealed);
-  if (chunks == 0 || last < kTag) {
-    Throw(env, "a chunk is shorter than its tag");
-    return nullptr;
-  }
-  if (call.output.size < call.input.size - chunks * kTag) {
-    Throw(env, "the output is too small");
-    return nullptr;
-  }
-  EVP_CIPHER_CTX* context = call.engine->context.get();
-  KeyScope scope(context);
-  if (EVP_DecryptInit_ex2(context, call.engine->cipher.get(), call.key.data, nullptr, nullptr) != 1) {
-    Throw(env, "the cipher refused the key");
-    return nullptr;
-  }
-  uint8_t* from = call.input.data;
-  uint8_t* to = call.output.data;
-  size_t left = call.input.size;
-  for (size_t i = 0; i < chunks; i++) {
-    const size_t sealed = left < kSealed ? left : kSealed;
-    const size_t size = sealed - kTag;
-    uint8_t nonce[kNonce];
-    WriteNonce(nonce, call.counter + i, call.ends_file && i + 1 == chunks);
-    int written = 0;
-    uint8_t nothing[1];
-    const bool authentic =
-        EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) == 1 &&
-        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTag, from + size) == 1 &&
-        (size == 0 || EVP_DecryptUpdate(context, to, &written, from, static_cast<int>(size)) == 1) &&
-        EVP_DecryptFinal_ex(context, nothing, &written) == 1;
-    if (!authentic) {
-      // Unauthenticated plaintext must not outlive the failure, nor may what came before it look like a success.
-      std::memset(call.output.data, 0, static_cast<size_t>(to - call.output.data) + size);
-      return ToNumber(env, -1.0 - static_cast<double>(i));
+  batch.release();
+  return promise;
+}
+
+void Batch::Complete(napi_env env, napi_status, void* data) {
+  std::unique_ptr<Batch> batch(static_cast<Batch*>(data));
+  napi_value result = nullptr;
+  napi_create_array_with_length(env, 2, &result);
+  napi_set_element(env, result, 0, ToNumber(env, static_cast<double>(batch->status_)));
+  napi_set_element(env, result, 1, ToNumber(env, static_cast<double>(batch->detail_)));
+  napi_resolve_deferred(env, batch->deferred_, result);
+  for (napi_ref reference : batch->held_) napi_delete_reference(env, reference);
+  napi_delete_async_work(env, batch->work_);
+}
+
+/** A cipher per thread: contexts are costly to make and must not be shared. */
+ChunkCipher& ThreadCipher() {
+  thread_local ChunkCipher cipher;
+  return cipher;
+}
+
+/** Reads pieces into `plain`, seals them, writes `sealed` to the output file. */
+class SealBatch final : public Batch {
+ public:
+  void Run() override {
+    if (!ReadPieces(inputs, plain)) return;
+    if (!ThreadCipher().Seal(key_, first_chunk, ends_file, plain.data, plain.size, sealed.data)) {
+      return Fail(Status::kCipherFailed, 0);
     }
-    from += sealed;
-    to += size;
-    left -= sealed;
+    WriteAt(output, output_offset, sealed.data, SealedSize(plain.size, ends_file));
   }
-  return ToNumber(env, static_cast<double>(to - call.output.data));
+
+  std::vector<Piece> inputs;
+  Bytes plain, sealed;
+  uint64_t first_chunk = 0, output_offset = 0;
+  int output = -1;
+  bool ends_file = false;
+};
+
+/** Reads `sealed` from the input file, opens it, writes pieces of `plain`. */
+class OpenBatch final : public Batch {
+ public:
+  void Run() override {
+    if (!ReadAt(input, input_offset, sealed.data, sealed.size)) return;
+    const int64_t forged = ThreadCipher().Open(key_, first_chunk, ends_file, sealed.data, sealed.size, plain.data);
+    if (forged >= 0) return Fail(Status::kForged, static_cast<int64_t>(first_chunk) + forged);
+    WritePieces(outputs, plain);
+  }
+
+  std::vector<Piece> outputs;
+  Bytes plain, sealed;
+  uint64_t first_chunk = 0, input_offset = 0;
+  int input = -1;
+  bool ends_file = false;
+};
+
+/** Reads or writes pieces of `plain`: the two halves around a change made in JavaScript (mark, overlay). */
+class MoveBatch final : public Batch {
+ public:
+  void Run() override {
+    if (is_write) WritePieces(pieces, plain);
+    else ReadPieces(pieces, plain);
+  }
+
+  std::vector<Piece> pieces;
+  Bytes plain;
+  bool is_write = false;
+};
+
+/** A SHA-256 in progress, owned by a JavaScript handle. One batch at a time may feed it. */
+struct Digest {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  Digest() { EVP_DigestInit_ex(context, EVP_sha256(), nullptr); }
+  ~Digest() { EVP_MD_CTX_free(context); }
+  Digest(const Digest&) = delete;
+  Digest& operator=(const Digest&) = delete;
+};
+
+class DigestBatch final : public Batch {
+ public:
+  void Run() override {
+    if (EVP_DigestUpdate(digest->context, data.data, data.size) != 1) Fail(Status::kCipherFailed, 0);
+  }
+  Digest* digest = nullptr;
+  Bytes data;
+};
+
+bool ReadKey(napi_env env, napi_value value, Bytes* key) {
+  if (!ReadBytes(env, value, key)) return false;
+  if (key->size == kKey) return true;
+  Throw(env, "the key must be 32 bytes");
+  return false;
+}
+
+bool ReadFileNumber(napi_env env, napi_value value, int* file) {
+  uint64_t number = 0;
+  if (!ReadCount(env, value, &number)) return false;
+  *file = static_cast<int>(number);
+  return true;
+}
+
+/** Pieces as a flat Float64Array [file, offset, at, length, …]; each must lie inside a buffer of `size` bytes. */
+bool ReadPieceList(napi_env env, napi_value value, size_t size, std::vector<Piece>* pieces) {
+  bool is_typed_array = false;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_is_typedarray(env, value, &is_typed_array) != napi_ok || !is_typed_array ||
+      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_float64_array || length % 4 != 0) {
+    Throw(env, "expected pieces as a Float64Array");
+    return false;
+  }
+  const auto* numbers = static_cast<const double*>(data);
+  for (size_t i = 0; i < length; i += 4) {
+    const Piece piece{static_cast<int>(numbers[i]), static_cast<uint64_t>(numbers[i + 1]),
+                      static_cast<size_t>(numbers[i + 2]), static_cast<size_t>(numbers[i + 3])};
+    if (piece.file < 0 || piece.at > size || piece.length > size - piece.at) {
+      Throw(env, "a piece lies outside its buffer");
+      return false;
+    }
+    pieces->push_back(piece);
+  }
+  return true;
+}
+
+/** sealBatch(key, firstChunk, endsFile, plain, pieces, sealed, file, offset) */
+napi_value StartSeal(napi_env env, napi_callback_info info) {
+  napi_value arguments[8];
+  Bytes key;
+  auto batch = std::make_unique<SealBatch>();
+  if (!ReadArguments(env, info, arguments) || !ReadKey(env, arguments[0], &key) ||
+      !ReadCount(env, arguments[1], &batch->first_chunk) || !ReadFlag(env, arguments[2], &batch->ends_file) ||
+      !ReadBytes(env, arguments[3], &batch->plain) ||
+      !ReadPieceList(env, arguments[4], batch->plain.size, &batch->inputs) ||
+      !ReadBytes(env, arguments[5], &batch->sealed) || !ReadFileNumber(env, arguments[6], &batch->output) ||
+      !ReadCount(env, arguments[7], &batch->output_offset)) {
+    return nullptr;
+  }
+  const bool is_partial = batch->plain.size % kChunk != 0 || batch->plain.size == 0;
+  if ((is_partial && !batch->ends_file) || batch->sealed.size < SealedSize(batch->plain.size, batch->ends_file)) {
+    Throw(env, "the batch does not fit its buffers");
+    return nullptr;
+  }
+  batch->SetKey(key);
+  batch->Hold(env, arguments[3]);
+  batch->Hold(env, arguments[5]);
+  return Batch::Start(env, std::move(batch));
+}
+
+/** openBatch(key, firstChunk, endsFile, sealed, file, offset, plain, pieces) */
+napi_value StartOpen(napi_env env, napi_callback_info info) {
+  napi_value arguments[8];
+  Bytes key;
+  auto batch = std::make_unique<OpenBatch>();
+  if (!ReadArguments(env, info, arguments) || !ReadKey(env, arguments[0], &key) ||
+      !ReadCount(env, arguments[1], &batch->first_chunk) || !ReadFlag(env, arguments[2], &batch->ends_file) ||
+      !ReadBytes(env, arguments[3], &batch->sealed) || !ReadFileNumber(env, arguments[4], &batch->input) ||
+      !ReadCount(env, arguments[5], &batch->input_offset) || !ReadBytes(env, arguments[6], &batch->plain) ||
+      !ReadPieceList(env, arguments[7], batch->plain.size, &batch->outputs)) {
+    return nullptr;
+  }
+  const size_t chunks = (batch->sealed.size + kSealedChunk - 1) / kSealedChunk;
+  if (batch->sealed.size == 0 || !IsSealedSize(batch->sealed.size, batch->ends_file) ||
+      batch->plain.size < batch->sealed.size - chunks * kTag) {
+    Throw(env, "the batch does not fit its buffers");
+    return nullptr;
+  }
+  batch->SetKey(key);
+  batch->Hold(env, arguments[3]);
+  batch->Hold(env, arguments[6]);
+  return Batch::Start(env, std::move(batch));
+}
+
+/** moveBatch(isWrite, plain, pieces) */
+napi_value StartMove(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  auto batch = std::make_unique<MoveBatch>();
+  if (!ReadArguments(env, info, arguments) || !ReadFlag(env, arguments[0], &batch->is_write) ||
+      !ReadBytes(env, arguments[1], &batch->plain) ||
+      !ReadPieceList(env, arguments[2], batch->plain.size, &batch->pieces)) {
+    return nullptr;
+  }
+  batch->Hold(env, arguments[1]);
+  return Batch::Start(env, std::move(batch));
+}
+
+/** digestBatch(digest, bytes) */
+napi_value StartDigest(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  auto batch = std::make_unique<DigestBatch>();
+  void* digest = nullptr;
+  if (!ReadArguments(env, info, arguments) || !ReadBytes(env, arguments[1], &batch->data)) return nullptr;
+  if (napi_get_value_external(env, arguments[0], &digest) != napi_ok) {
+    Throw(env, "expected a digest");
+    return nullptr;
+  }
+  batch->digest = static_cast<Digest*>(digest);
+  batch->Hold(env, arguments[0]);
+  batch->Hold(env, arguments[1]);
+  return Batch::Start(env, std::move(batch));
+}
+
+/** createDigest() */
+napi_value CreateDigest(napi_env env, napi_callback_info) {
+  napi_value handle = nullptr;
+  auto digest = std::make_unique<Digest>();
+  if (napi_create_external(
+          env, digest.get(), [](napi_env, void* data, void*) { delete static_cast<Digest*>(data); }, nullptr, &handle) !=
+      napi_ok) {
+    Throw(env, "the digest could not be made");
+    return nullptr;
+  }
+  digest.release();
+  return handle;
+}
+
+/** finishDigest(digest, out): writes 32 bytes and starts the digest anew. */
+napi_value FinishDigest(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  void* data = nullptr;
+  Bytes out;
+  if (!ReadArguments(env, info, arguments) || !ReadBytes(env, arguments[1], &out)) return nullptr;
+  if (napi_get_value_external(env, arguments[0], &data) != napi_ok || out.size != 32) {
+    Throw(env, "expected a digest and 32 bytes for it");
+    return nullptr;
+  }
+  EVP_MD_CTX* context = static_cast<Digest*>(data)->context;
+  unsigned int size = 0;
+  if (EVP_DigestFinal_ex(context, out.data, &size) != 1 || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) {
+    Throw(env, "the digest failed");
+  }
+  return nullptr;
+}
+
+/** sealChunks(key, firstChunk, endsFile, plain, sealed): bytes written. */
+napi_value SealChunks(napi_env env, napi_callback_info info) {
+  napi_value arguments[5];
+  Bytes key, plain, sealed;
+  uint64_t first_chunk = 0;
+  bool ends_file = false;
+  if (!ReadArguments(env, info, arguments) || !ReadKey(env, arguments[0], &key) ||
+      !ReadCount(env, arguments[1], &first_chunk) || !ReadFlag(env, arguments[2], &ends_file) ||
+      !ReadBytes(env, arguments[3], &plain) || !ReadBytes(env, arguments[4], &sealed)) {
+    return nullptr;
+  }
+  const size_t size = SealedSize(plain.size, ends_file);
+  if ((!ends_file && plain.size % kChunk != 0) || sealed.size < size) {
+    Throw(env, "the run does not fit its buffers");
+    return nullptr;
+  }
+  if (!ThreadCipher().Seal(key.data, first_chunk, ends_file, plain.data, plain.size, sealed.data)) {
+    Throw(env, "the cipher failed");
+    return nullptr;
+  }
+  return ToNumber(env, static_cast<double>(size));
+}
+
+/** openChunks(key, firstChunk, endsFile, sealed, plain): bytes written, or -1 - i when chunk i of the run is forged. */
+napi_value OpenChunks(napi_env env, napi_callback_info info) {
+  napi_value arguments[5];
+  Bytes key, sealed, plain;
+  uint64_t first_chunk = 0;
+  bool ends_file = false;
+  if (!ReadArguments(env, info, arguments) || !ReadKey(env, arguments[0], &key) ||
+      !ReadCount(env, arguments[1], &first_chunk) || !ReadFlag(env, arguments[2], &ends_file) ||
+      !ReadBytes(env, arguments[3], &sealed) || !ReadBytes(env, arguments[4], &plain)) {
+    return nullptr;
+  }
+  const size_t chunks = (sealed.size + kSealedChunk - 1) / kSealedChunk;
+  if (!IsSealedSize(sealed.size, ends_file) || plain.size < sealed.size - chunks * kTag) {
+    Throw(env, "the run does not fit its buffers");
+    return nullptr;
+  }
+  if (sealed.size == 0) return ToNumber(env, 0);
+  const int64_t forged = ThreadCipher().Open(key.data, first_chunk, ends_file, sealed.data, sealed.size, plain.data);
+  if (forged >= 0) return ToNumber(env, -1.0 - static_cast<double>(forged));
+  return ToNumber(env, static_cast<double>(sealed.size - chunks * kTag));
 }
 
 }  // namespace
 
 void AddPayload(napi_env env, napi_value exports) {
-  auto* engine = new Engine();
-  napi_add_env_cleanup_hook(
-      env, [](void* data) { delete static_cast<Engine*>(data); }, engine);
-  AddFunction(env, exports, "sealChunks", SealChunks, engine);
-  AddFunction(env, exports, "openChunks", OpenChunks, engine);
+  AddFunction(env, exports, "sealChunks", SealChunks);
+  AddFunction(env, exports, "openChunks", OpenChunks);
+  AddFunction(env, exports, "sealBatch", StartSeal);
+  AddFunction(env, exports, "openBatch", StartOpen);
+  AddFunction(env, exports, "moveBatch", StartMove);
+  AddFunction(env, exports, "digestBatch", StartDigest);
+  AddFunction(env, exports, "createDigest", CreateDigest);
+  AddFunction(env, exports, "finishDigest", FinishDigest);
 }
 
 }  // namespace sealwright

@@ -2,10 +2,25 @@
 import { AppError } from "../../contract/errors.ts"
 import { concat, wipe } from "../bytes/bytes.ts"
 import { sliceSource, sourceOf, type ByteSource } from "../bytes/source.ts"
-import { checkHeaderMac, FILE_KEY_BYTES, MAX_HEADER_BYTES, payloadKey, readHeader, writeHeader, type Header } from "./header.ts"
+import {
+  checkHeaderMac,
+  FILE_KEY_BYTES,
+  MAX_HEADER_BYTES,
+  payloadKey,
+  readHeader,
+  writeHeader,
+  type Header,
+} from "./header.ts"
 import type { Identity, Random, Recipient } from "./recipient.ts"
 import { checkRecipientsUnmixed } from "./recipients.ts"
-import { nodeChunkCipher, openChunks, PAYLOAD_NONCE_BYTES, plainSize, sealedSize, type ChunkCipher } from "./stream.ts"
+import {
+  nodeChunkCipher,
+  openChunks,
+  PAYLOAD_NONCE_BYTES,
+  plainSize,
+  sealedSize,
+  type ChunkCipher,
+} from "./stream.ts"
 
 /** What is needed to read the chunks of one file. `key` is a secret: the owner wipes it. */
 export interface OpenedHeader {
@@ -53,7 +68,8 @@ export async function readHeaderOf(file: ByteSource): Promise<Header> {
     const header = readHeader(await file.read(0, wanted))
     if (header !== null) return header
     if (wanted === file.size) throw new AppError("AGE_TRUNCATED", "the file ends inside its header")
-    if (wanted === MAX_HEADER_BYTES) throw new AppError("AGE_MALFORMED", `the header is longer than ${MAX_HEADER_BYTES} bytes`)
+    if (wanted === MAX_HEADER_BYTES)
+      throw new AppError("AGE_MALFORMED", `the header is longer than ${MAX_HEADER_BYTES} bytes`)
   }
 }
 

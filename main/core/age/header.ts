@@ -38,7 +38,8 @@ const MAC_COLUMNS = 43
 export function readHeader(bytes: Uint8Array): Header | null {
   const lines = new LineReader(bytes)
   const version = lines.next()
-  if (version === null) return startsLikeHeader(bytes) ? null : refuse("it does not start with the age version line")
+  if (version === null)
+    return startsLikeHeader(bytes) ? null : refuse("it does not start with the age version line")
   if (version !== VERSION_LINE) return refuse("it does not start with the age version line")
   const stanzas: Stanza[] = []
   for (;;) {
@@ -61,7 +62,8 @@ export function writeHeader(stanzas: readonly Stanza[], fileKey: Uint8Array): Ui
   const lines = [VERSION_LINE]
   for (const { type, args, body } of stanzas) {
     const words = [type, ...args]
-    if (!words.every(isArgument)) throw new AppError("AGE_MALFORMED", "a stanza argument is not visible ASCII")
+    if (!words.every(isArgument))
+      throw new AppError("AGE_MALFORMED", "a stanza argument is not visible ASCII")
     lines.push(`-> ${words.join(" ")}`, ...bodyLines(body))
   }
   const authenticated = toUtf8(`${lines.join("\n")}\n---`)

@@ -34,7 +34,12 @@ export function hpkeSeal(kem: number, secret: Uint8Array, info: string, plaintex
 }
 
 /** Single-shot open, or `null` when the ciphertext is not authentic. */
-export function hpkeOpen(kem: number, secret: Uint8Array, info: string, sealed: Uint8Array): Uint8Array | null {
+export function hpkeOpen(
+  kem: number,
+  secret: Uint8Array,
+  info: string,
+  sealed: Uint8Array,
+): Uint8Array | null {
   if (sealed.length < TAG_BYTES) return null
   const { key, nonce } = keySchedule(kem, secret, toUtf8(info))
   try {
@@ -45,7 +50,12 @@ export function hpkeOpen(kem: number, secret: Uint8Array, info: string, sealed: 
 }
 
 /** ChaCha20-Poly1305 open of ciphertext ‖ tag, or `null` when it is not authentic. */
-export function openAead(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): Uint8Array | null {
+export function openAead(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  sealed: Uint8Array,
+  aad?: Uint8Array,
+): Uint8Array | null {
   if (sealed.length < TAG_BYTES) return null
   const end = sealed.length - TAG_BYTES
   const decipher = createDecipheriv("chacha20-poly1305", key, nonce, { authTagLength: TAG_BYTES })
@@ -92,7 +102,13 @@ function labeledExtract(suite: Uint8Array, salt: Uint8Array, label: string, ikm:
 }
 
 /** HKDF-Expand for outputs of at most one block (32 bytes), which is all these suites ask for. */
-function labeledExpand(suite: Uint8Array, prk: Uint8Array, label: string, info: Uint8Array, length: number): Uint8Array {
+function labeledExpand(
+  suite: Uint8Array,
+  prk: Uint8Array,
+  label: string,
+  info: Uint8Array,
+  length: number,
+): Uint8Array {
   const labeled = concat(u16(length), toUtf8("HPKE-v1"), suite, toUtf8(label), info, Uint8Array.of(1))
   const block = createHmac("sha256", prk).update(labeled).digest()
   const out = Uint8Array.from(block.subarray(0, length))

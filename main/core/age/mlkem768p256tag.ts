@@ -64,7 +64,10 @@ export function pqTagIdentity(seed: Uint8Array, key: P256Key): Identity {
         const encapsulation = argument(values, 1)
         const share = checkedShare(encapsulation.subarray(MLKEM_CIPHERTEXT_BYTES), TYPE)
         if (!isEqual(argument(values, 0), recipientTag(encapsulation, key.publicPoint, INFO))) continue
-        const latticeSecret = mlkemDecapsulate(encapsulation.subarray(0, MLKEM_CIPHERTEXT_BYTES), lattice.secretKey)
+        const latticeSecret = mlkemDecapsulate(
+          encapsulation.subarray(0, MLKEM_CIPHERTEXT_BYTES),
+          lattice.secretKey,
+        )
         if (latticeSecret === null) continue
         const curveSecret = await key.ecdh(share)
         const secret = combineSecrets(latticeSecret, curveSecret, share, key.publicPoint, LABEL)

@@ -60,7 +60,10 @@ export function pqIdentity(seed: Uint8Array): Identity {
       for (const { values, body } of stanzasOfType(stanzas, TYPE, [ENCAPSULATION_BYTES])) {
         const encapsulation = argument(values, 0)
         const share = encapsulation.subarray(MLKEM_CIPHERTEXT_BYTES)
-        const latticeSecret = mlkemDecapsulate(encapsulation.subarray(0, MLKEM_CIPHERTEXT_BYTES), lattice.secretKey)
+        const latticeSecret = mlkemDecapsulate(
+          encapsulation.subarray(0, MLKEM_CIPHERTEXT_BYTES),
+          lattice.secretKey,
+        )
         if (latticeSecret === null) continue
         const curveSecret = x25519(curveSecretKey, share)
         const secret = combineSecrets(latticeSecret, curveSecret, share, curveKey, LABEL)

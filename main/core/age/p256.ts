@@ -25,7 +25,10 @@ export function softwareP256(scalar: Uint8Array): P256Key {
 }
 
 /** A fresh key pair used for one encapsulation: its point (65 bytes) and the secret shared with `point` (32 bytes). */
-export function ephemeralEcdh(point: Uint8Array, random: Random): { readonly share: Uint8Array; readonly secret: Uint8Array } {
+export function ephemeralEcdh(
+  point: Uint8Array,
+  random: Random,
+): { readonly share: Uint8Array; readonly secret: Uint8Array } {
   const key = createECDH(CURVE)
   key.setPrivateKey(randomScalar(random))
   return { share: key.getPublicKey(), secret: key.computeSecret(point) }
@@ -61,7 +64,8 @@ function convert(point: Uint8Array, form: "compressed" | "uncompressed"): Uint8A
   // The hybrid encodings (06, 07) and the point at infinity (00) are valid to OpenSSL and never to us.
   const head = point[0]
   const isKnown =
-    (point.length === POINT_BYTES && head === 4) || (point.length === COMPRESSED_POINT_BYTES && (head === 2 || head === 3))
+    (point.length === POINT_BYTES && head === 4) ||
+    (point.length === COMPRESSED_POINT_BYTES && (head === 2 || head === 3))
   if (!isKnown) return null
   try {
     const converted = ECDH.convertKey(point, CURVE, undefined, undefined, form)

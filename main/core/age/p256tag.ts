@@ -15,7 +15,8 @@ const TAG_ARGUMENT_BYTES = 4
 export function p256TagRecipient(point: Uint8Array): Recipient {
   const publicPoint = toUncompressed(point)
   const compressed = toCompressed(point)
-  if (publicPoint === null || compressed === null) throw new AppError("RECIPIENT_INVALID", "the key is not a P-256 point")
+  if (publicPoint === null || compressed === null)
+    throw new AppError("RECIPIENT_INVALID", "the key is not a P-256 point")
   return {
     type: TYPE,
     text: toBech32("age1tag", compressed),
@@ -66,6 +67,7 @@ export function recipientTag(encapsulation: Uint8Array, keyBytes: Uint8Array, la
 /** A share that is on the curve: a chip must never see an invalid point, since its answer could leak the key. */
 export function checkedShare(share: Uint8Array, type: string): Uint8Array {
   const point = toUncompressed(share)
-  if (point === null) throw new AppError("AGE_MALFORMED", `a share in a stanza of type ${type} is not a P-256 point`)
+  if (point === null)
+    throw new AppError("AGE_MALFORMED", `a share in a stanza of type ${type} is not a P-256 point`)
   return point
 }

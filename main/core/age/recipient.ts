@@ -43,9 +43,13 @@ export function stanzasOfType(
     .map((stanza) => {
       const values = stanza.args.map((text) => parseRawBase64(text))
       const fits =
-        values.length === argumentSizes.length && values.every((value, index) => value?.length === argumentSizes[index])
+        values.length === argumentSizes.length &&
+        values.every((value, index) => value?.length === argumentSizes[index])
       if (!fits || stanza.body.length !== WRAPPED_KEY_BYTES) {
-        throw new AppError("AGE_MALFORMED", `a stanza of type ${type} has arguments or a body of the wrong length`)
+        throw new AppError(
+          "AGE_MALFORMED",
+          `a stanza of type ${type} has arguments or a body of the wrong length`,
+        )
       }
       return { values: values.filter((value) => value !== null), body: stanza.body }
     })

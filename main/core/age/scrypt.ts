@@ -40,7 +40,10 @@ export function scryptIdentity(passphrase: Uint8Array, maxWorkFactor: number = M
       if (stanzas.length !== 1) throw new AppError("AGE_MALFORMED", "a scrypt stanza must be the only one")
       const { salt, workFactor } = readArguments(stanza)
       if (workFactor > maxWorkFactor) {
-        throw new AppError("AGE_WORK_FACTOR", `the work factor is 2^${workFactor}, the limit 2^${maxWorkFactor}`)
+        throw new AppError(
+          "AGE_WORK_FACTOR",
+          `the work factor is 2^${workFactor}, the limit 2^${maxWorkFactor}`,
+        )
       }
       const key = stretch(passphrase, salt, workFactor)
       const fileKey = openAead(key, new Uint8Array(12), stanza.body)
@@ -54,7 +57,12 @@ function readArguments(stanza: Stanza): { readonly salt: Uint8Array; readonly wo
   const [saltText, factorText] = stanza.args
   const salt = saltText === undefined ? null : parseRawBase64(saltText)
   const isFactor = factorText !== undefined && /^[1-9][0-9]*$/.test(factorText)
-  if (stanza.args.length !== 2 || salt?.length !== SALT_BYTES || !isFactor || stanza.body.length !== WRAPPED_KEY_BYTES) {
+  if (
+    stanza.args.length !== 2 ||
+    salt?.length !== SALT_BYTES ||
+    !isFactor ||
+    stanza.body.length !== WRAPPED_KEY_BYTES
+  ) {
     throw new AppError("AGE_MALFORMED", "a scrypt stanza has arguments or a body of the wrong form")
   }
   return { salt, workFactor: Number(factorText) }

@@ -119,7 +119,8 @@ export function forEachChunk(
   endsFile: boolean,
   visit: (index: number, from: number, size: number, isLast: boolean) => void,
 ): void {
-  if (!endsFile && bytes % stride !== 0) throw new RangeError("only the end of the file may be a partial chunk")
+  if (!endsFile && bytes % stride !== 0)
+    throw new RangeError("only the end of the file may be a partial chunk")
   const count = endsFile ? Math.max(1, Math.ceil(bytes / stride)) : bytes / stride
   if (stride === SEALED_CHUNK_BYTES && bytes - (count - 1) * stride < TAG_BYTES) {
     throw new RangeError("a chunk is shorter than its tag")

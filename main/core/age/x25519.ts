@@ -53,7 +53,10 @@ export function x25519Identity(secretKey: Uint8Array): Identity {
   }
 }
 
-export function generateX25519(random: Random): { readonly secretKey: Uint8Array; readonly recipient: string } {
+export function generateX25519(random: Random): {
+  readonly secretKey: Uint8Array
+  readonly recipient: string
+} {
   const secretKey = random(32)
   return { secretKey, recipient: toBech32("age", x25519PublicKey(secretKey)) }
 }

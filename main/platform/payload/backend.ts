@@ -1,0 +1,48 @@
+/** Who does the heavy work of a payload batch: native code on libuv's threads, or JavaScript workers. Same bytes from both. */
+import { AppError } from "../../contract/errors.ts"
+import type { ChunkCipher } from "../../core/age/stream.ts"
+import { forged } from "../../core/age/stream.ts"
+import type { BatchOutcome, OpenBatch, Piece, SealBatch } from "../../../native/lib/payload.ts"
+
+/** A SHA-256 fed in order, off the main thread. */
+export interface DigestStream {
+  update(bytes: Uint8Array): Promise<void>
+  finish(): Promise<Uint8Array>
+}
+
+export interface BatchBackend {
+  readonly name: string
+  /** For short runs on this thread. */
+  readonly cipher: ChunkCipher
+  /** A buffer the backend's threads can reach. */
+  allocate(bytes: number): Uint8Array
+  seal(batch: SealBatch): Promise<BatchOutcome>
+  open(batch: OpenBatch): Promise<BatchOutcome>
+  read(plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome>
+  write(plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome>
+  createDigest(): DigestStream
+  close(): Promise<void>
+}
+
+/** errno values that mean the volume is full: ENOSPC, EFBIG, EDQUOT. */
+const FULL = new Set([28, 27, 122])
+
+/** Throws the error a batch ended with, if it did. */
+export function checkOutcome(outcome: BatchOutcome): void {
+  switch (outcome.kind) {
+    case "done":
+      return
+    case "read-failed":
+      throw new AppError("FILE_UNREADABLE", `reading failed (errno ${outcome.errno})`)
+    case "short-read":
+      throw new AppError("FILE_CHANGED", "a file became shorter while it was read")
+    case "write-failed":
+      throw FULL.has(outcome.errno)
+        ? new AppError("NO_SPACE", "the volume is full")
+        : new AppError("OUTPUT_UNWRITABLE", `writing failed (errno ${outcome.errno})`)
+    case "forged":
+      throw forged(outcome.chunk)
+    case "cipher-failed":
+      throw new AppError("INTERNAL", "the cipher failed")
+  }
+}

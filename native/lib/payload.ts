@@ -1,0 +1,174 @@
+/**
+ * The payload part of the native addon: the age chunk cipher over reused contexts, and batches (read, seal or open, write)
+ * on libuv's threads. `sealwright.node` is built by packaging/build-native.ts. See docs/ARCHITECTURE.md for the figures.
+ */
+import { addon } from "./addon.ts"
+
+/** A SHA-256 in progress in native memory. One batch at a time may feed it. */
+export type NativeDigest = { readonly __nativeDigest: unique symbol }
+
+/** `length` bytes at `offset` of open file `file` stand at `at` of the plain buffer. */
+export interface Piece {
+  readonly file: number
+  readonly offset: number
+  readonly at: number
+  readonly length: number
+}
+
+/** How a batch ended. `errno` is positive, as in the C library; `chunk` counts from the start of the file. */
+export type BatchOutcome =
+  | { readonly kind: "done" }
+  | { readonly kind: "read-failed"; readonly errno: number }
+  | { readonly kind: "short-read" }
+  | { readonly kind: "write-failed"; readonly errno: number }
+  | { readonly kind: "forged"; readonly chunk: number }
+  | { readonly kind: "cipher-failed" }
+
+export interface SealBatch {
+  /** Payload key, 32 bytes; copied, and the copy wiped. */
+  readonly key: Uint8Array
+  readonly firstChunk: number
+  readonly endsFile: boolean
+  /** Receives `pieces`; bytes no piece covers are sealed as they stand. */
+  readonly plain: Uint8Array
+  readonly pieces: readonly Piece[]
+  readonly sealed: Uint8Array
+  readonly output: { readonly file: number; readonly offset: number }
+}
+
+export interface OpenBatch {
+  readonly key: Uint8Array
+  readonly firstChunk: number
+  readonly endsFile: boolean
+  readonly sealed: Uint8Array
+  readonly input: { readonly file: number; readonly offset: number }
+  readonly plain: Uint8Array
+  /** What of `plain` is written where. */
+  readonly pieces: readonly Piece[]
+}
+
+interface PayloadAddon {
+  readonly sealChunks: (
+    key: Uint8Array,
+    firstChunk: number,
+    endsFile: boolean,
+    plain: Uint8Array,
+    sealed: Uint8Array,
+  ) => number
+  readonly openChunks: (
+    key: Uint8Array,
+    firstChunk: number,
+    endsFile: boolean,
+    sealed: Uint8Array,
+    plain: Uint8Array,
+  ) => number
+  readonly sealBatch: (
+    key: Uint8Array,
+    firstChunk: number,
+    endsFile: boolean,
+    plain: Uint8Array,
+    pieces: Float64Array,
+    sealed: Uint8Array,
+    file: number,
+    offset: number,
+  ) => Promise<RawOutcome>
+  readonly openBatch: (
+    key: Uint8Array,
+    firstChunk: number,
+    endsFile: boolean,
+    sealed: Uint8Array,
+    file: number,
+    offset: number,
+    plain: Uint8Array,
+    pieces: Float64Array,
+  ) => Promise<RawOutcome>
+  readonly moveBatch: (isWrite: boolean, plain: Uint8Array, pieces: Float64Array) => Promise<RawOutcome>
+  readonly digestBatch: (digest: NativeDigest, bytes: Uint8Array) => Promise<RawOutcome>
+  readonly createDigest: () => NativeDigest
+  readonly finishDigest: (digest: NativeDigest, out: Uint8Array) => void
+}
+
+type RawOutcome = readonly [status: number, detail: number]
+
+/** The native payload functions, or `null` when the addon is not built for this platform. */
+export function nativePayload(): NativePayload | null {
+  const loaded = addon()
+  // The addon is compiled from native/src/payload.cc, whose exports are exactly these.
+  return loaded.kind === "loaded" ? wrap(loaded.exports as PayloadAddon) : null
+}
+
+export type NativePayload = ReturnType<typeof wrap>
+
+function wrap(raw: PayloadAddon) {
+  return {
+    /** See ChunkCipher in main/core/age/stream.ts: same contract, same bytes. */
+    cipher: {
+      name: "native",
+      seal: raw.sealChunks,
+      open: raw.openChunks,
+    },
+    seal: async (batch: SealBatch): Promise<BatchOutcome> =>
+      toOutcome(
+        await raw.sealBatch(
+          batch.key,
+          batch.firstChunk,
+          batch.endsFile,
+          batch.plain,
+          flatten(batch.pieces),
+          batch.sealed,
+          batch.output.file,
+          batch.output.offset,
+        ),
+      ),
+    open: async (batch: OpenBatch): Promise<BatchOutcome> =>
+      toOutcome(
+        await raw.openBatch(
+          batch.key,
+          batch.firstChunk,
+          batch.endsFile,
+          batch.sealed,
+          batch.input.file,
+          batch.input.offset,
+          batch.plain,
+          flatten(batch.pieces),
+        ),
+      ),
+    read: async (plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome> =>
+      toOutcome(await raw.moveBatch(false, plain, flatten(pieces))),
+    write: async (plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome> =>
+      toOutcome(await raw.moveBatch(true, plain, flatten(pieces))),
+    digest: async (digest: NativeDigest, bytes: Uint8Array): Promise<BatchOutcome> =>
+      toOutcome(await raw.digestBatch(digest, bytes)),
+    createDigest: (): NativeDigest => raw.createDigest(),
+    /** The digest, 32 bytes; the handle starts anew. */
+    finishDigest: (digest: NativeDigest): Uint8Array => {
+      const out = new Uint8Array(32)
+      raw.finishDigest(digest, out)
+      return out
+    },
+  }
+}
+
+function flatten(pieces: readonly Piece[]): Float64Array {
+  const flat = new Float64Array(pieces.length * 4)
+  pieces.forEach(({ file, offset, at, length }, index) => flat.set([file, offset, at, length], index * 4))
+  return flat
+}
+
+/** Kept in step with `enum class Status` in native/src/payload.cc. */
+function toOutcome([status, detail]: RawOutcome): BatchOutcome {
+  switch (status) {
+    case 0:
+      return { kind: "done" }
+    case 1:
+      return { kind: "read-failed", errno: detail }
+    case 2:
+      return { kind: "short-read" }
+    case 3:
+      return { kind: "write-failed", errno: detail }
+    case 4:
+      return { kind: "forged", chunk: detail }
+    default:
+      return { kind: "cipher-failed" }
+  }
+}
