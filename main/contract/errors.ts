@@ -28,6 +28,10 @@ const TABLE = {
   FILE_CHANGED: [EXIT.io, "The file changed while it was read. Stop what writes to it and try again."],
   FILE_NOT_REGULAR: [EXIT.input, "Give a regular file, not a folder, device or pipe."],
   PATH_NOT_UTF8: [EXIT.input, "Rename the file to a name that is valid UTF-8."],
+  FILE_NAME_UNSAFE: [
+    EXIT.input,
+    "Rename the file: every file of a model needs its own relative name, without backslash, . or .. parts.",
+  ],
   OUTPUT_EXISTS: [EXIT.exists, "Choose another name, or pass --force to replace the file."],
   OUTPUT_UNWRITABLE: [EXIT.io, "Choose a folder you may write to."],
   NO_SPACE: [EXIT.io, "Free some space or write to another volume. Nothing was left behind."],
@@ -101,6 +105,10 @@ const TABLE = {
   SEAL_INCOMPLETE: [EXIT.input, "A part the package refers to is missing: fetch the file again."],
   SIGNATURE_MISSING: [EXIT.refused, "Ask the sender for a signed package."],
   SIGNATURE_MALFORMED: [EXIT.refused, "The signature cannot be read: ask the sender to sign again."],
+  SIGNATURE_UNSUPPORTED: [
+    EXIT.unavailable,
+    "This version cannot check that kind of signature: ask for one made with a P-256 key and SHA-256 digests.",
+  ],
   SIGNATURE_INVALID: [EXIT.refused, "The signature does not belong to this content: do not use it."],
   SIGNER_UNTRUSTED: [
     EXIT.refused,
