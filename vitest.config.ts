@@ -1,11 +1,14 @@
 import { defineConfig } from "vitest/config"
 
+const large = process.env["SEALWRIGHT_LARGE_TESTS"] === "1"
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: large ? ["test/**/*.large.test.ts"] : ["test/**/*.test.ts"],
+    exclude: large ? [] : ["test/**/*.large.test.ts"],
     setupFiles: ["test/support/matchers.ts"],
     pool: "forks",
-    testTimeout: 60_000,
+    testTimeout: large ? 900_000 : 60_000,
     hookTimeout: 60_000,
   },
 })

@@ -21,11 +21,11 @@ const PURE = ["zod", "@scure/base", "@noble/post-quantum"]
 const AREAS: readonly Area[] = [
   { folder: "main/contract", areas: [], packages: ["zod", "@orpc/contract", "@orpc/client", "@orpc/server"] },
   { folder: "main/core", areas: ["main/contract"], packages: ["node:crypto", ...PURE] },
-  { folder: "main/services", areas: ["main/contract", "main/core"], packages: [] },
+  { folder: "main/services", areas: ["main/contract", "main/core"], packages: ["zod"] },
   {
     folder: "main/platform",
     areas: ["main/services", "main/core", "main/contract", "native/lib"],
-    packages: ["node:*", "sodium-native", "@observablehq/plot", "linkedom", "onnxruntime-node"],
+    packages: ["node:*", "zod", "sodium-native", "@observablehq/plot", "linkedom", "onnxruntime-node"],
   },
   {
     folder: "main/runtime",

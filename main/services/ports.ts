@@ -1,5 +1,24 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
+import type { FileRef, Device, DoctorCheck, Key, RuntimeLevel, Validation } from "../contract/schema.ts"
+import type { Identity, Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+
+/** All of them. */
+export interface Ports {
+  readonly files: Files
+  readonly payload: PayloadEngine
+  readonly keys: KeyStore
+  readonly devices: DeviceStore
+  readonly trust: TrustStore
+  readonly runtime: RuntimeLauncher
+  readonly reports: ReportRenderer
+  readonly machine: Machine
+  readonly random: Random
+  /** The time now. */
+  readonly now: () => Date
+  /** Keeps the whole of an unexpected failure for whoever debugs this process; callers only learn that it happened. */
+  readonly reportFault: (error: unknown) => void
+}
 
 /** How a long operation is watched and stopped. */
 export interface JobControl {
@@ -11,12 +30,43 @@ export interface JobControl {
 /** An open file: `number` is the descriptor, valid until `close`. */
 export interface OpenFile extends ByteSource {
   readonly number: number
+  /** The last segment of its path: what people call it. */
+  readonly name: string
+  /** Throws FILE_CHANGED when the file is not what it was when it was opened. */
+  checkUnchanged(): Promise<void>
   close(): Promise<void>
+}
+
+/** Files by reference. Only `refer` and this port's implementation know paths. */
+export interface Files {
+  refer(path: string): FileRef
+  /** Throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_REGULAR, PATH_NOT_UTF8. */
+  open(file: FileRef): Promise<OpenFile>
+  /**
+   * A file named relative to `beside`, inside its folder: links are not followed anywhere on the way. Throws
+   * ONNX_EXTERNAL_MISSING and ONNX_EXTERNAL_OUTSIDE.
+   */
+  openBeside(beside: FileRef, name: string): Promise<OpenFile>
+  /** Throws OUTPUT_EXISTS (unless `replace`), OUTPUT_UNWRITABLE, NO_SPACE. `isSecret` keeps other users out. */
+  create(
+    file: FileRef,
+    options: { readonly replace: boolean; readonly isSecret: boolean },
+  ): Promise<PendingFile>
+  /** As `create`, for a name relative to the folder of `beside`. Folders on the way are made. */
+  createBeside(
+    beside: FileRef,
+    name: string,
+    options: { readonly replace: boolean; readonly isSecret: boolean },
+  ): Promise<PendingFile>
+  /** A reference to a name inside a folder; the folder is made if need be. */
+  inFolder(folder: FileRef, name: string): Promise<FileRef>
+  /** The last segment of the path. */
+  nameOf(file: FileRef): string
 }
 
 /**
  * A file that appears under its name only when complete. `commit` publishes it atomically and refuses to replace a file
- * unless that was asked for; `discard` leaves nothing behind. One of the two must be called.
+ * unless that was asked for; `discard` leaves nothing behind, and changes nothing after a commit that succeeded.
  */
 export interface PendingFile {
   readonly number: number
@@ -96,4 +146,123 @@ export interface PayloadEngine {
   decrypt(job: DecryptJob, control: JobControl): Promise<DecryptResult>
   /** SHA-256 of a stretch of a file. */
   digest(file: number, offset: number, length: number, control: JobControl): Promise<Uint8Array>
+}
+
+/** Private keys, wherever they live. Private bytes never cross this port. */
+export interface KeyStore {
+  /** Throws KEY_EXISTS, NAME_INVALID. */
+  create(name: string, purpose: Key["purpose"], algorithm: Key["algorithm"]): Promise<Key>
+  list(): Promise<readonly Key[]>
+  /** Throws KEY_NOT_FOUND. Without a purpose, a signing key goes first. */
+  find(name: string, purpose?: Key["purpose"]): Promise<Key>
+  remove(key: Key): Promise<void>
+  /** ECDSA over SHA-256 of `message`, DER. Throws KEY_PURPOSE for a device key. */
+  sign(key: Key, message: Uint8Array): Promise<Uint8Array>
+  /** The age identity of a device key. Throws KEY_PURPOSE for a signing key. */
+  identity(key: Key): Promise<Identity>
+}
+
+export interface DeviceStore {
+  /** Throws DEVICE_EXISTS, NAME_INVALID. */
+  add(device: Device): Promise<void>
+  list(): Promise<readonly Device[]>
+  /** Throws DEVICE_NOT_FOUND. */
+  find(name: string): Promise<Device>
+  remove(name: string): Promise<void>
+}
+
+/** Public keys whose signatures count, as PEM texts with a label for people. */
+export interface TrustStore {
+  /** From a PEM file or a folder of them; `null` means the keys of this workspace. */
+  read(from: FileRef | null): Promise<readonly { readonly label: string; readonly pem: string }[]>
+}
+
+/** An array in C order: `data` holds little-endian elements of `type` (numpy's name, such as `float32`). */
+export interface Tensor {
+  readonly name: string
+  readonly type: string
+  readonly shape: readonly number[]
+  readonly data: Uint8Array
+}
+
+/** Where the plaintext of a model comes from. */
+export type ModelSource =
+  | {
+      readonly kind: "sealed"
+      readonly file: OpenFile
+      readonly chunksOffset: number
+      readonly chunksBytes: number
+      /** Payload key, 32 bytes; the caller wipes its copy. */
+      readonly key: Uint8Array
+      /** Public keys (PEM) one of which must have signed the plaintext. */
+      readonly trustedPems: readonly string[]
+      /** Fleet mode: the model signature from the grant. */
+      readonly modelSignature: Uint8Array | null
+      /** Root digest the grant promises, hex. */
+      readonly modelRoot: string
+    }
+  | { readonly kind: "plain"; readonly files: readonly { readonly name: string; readonly file: OpenFile }[] }
+
+export interface LoadedModel {
+  readonly inputs: readonly ValueInfo[]
+  readonly outputs: readonly ValueInfo[]
+  /** Milliseconds. `decrypt` and `verify` are 0 for a plain model. */
+  readonly loadMs: {
+    readonly decrypt: number
+    readonly verify: number
+    readonly session: number
+    readonly total: number
+  }
+}
+
+export interface ValueInfo {
+  readonly name: string
+  readonly type: string
+  readonly shape: readonly (number | string | null)[]
+}
+
+/** The process that alone holds plaintext weights. Everything ends with `close`, whatever state it is in. */
+export interface RuntimeProcess {
+  readonly level: RuntimeLevel
+  readonly model: LoadedModel
+  /** `sessionMs` is the time inside the inference engine alone. */
+  infer(
+    inputs: readonly Tensor[],
+    signal: AbortSignal,
+  ): Promise<{ readonly outputs: readonly Tensor[]; readonly sessionMs: number }>
+  /** Largest resident size so far, bytes. */
+  peakMemory(): Promise<number>
+  close(): Promise<void>
+}
+
+export interface RuntimeLauncher {
+  /** Starts a process, loads the model in it. Throws MODEL_UNSUPPORTED, RUNTIME_FAILED and what opening a payload throws. */
+  start(model: ModelSource, signal: AbortSignal): Promise<RuntimeProcess>
+}
+
+/** Turns measurements into pages people read. */
+export interface ReportRenderer {
+  /** One self-contained HTML page. */
+  validation(validation: Validation): Promise<string>
+}
+
+export interface Machine {
+  describe(): {
+    readonly cpu: string
+    readonly cores: number
+    readonly memoryBytes: number
+    readonly os: string
+  }
+  readonly version: string
+  readonly node: string
+  readonly platform: string
+  diagnose(): Promise<readonly DoctorCheck[]>
+  /** The sample that comes with the product. */
+  sample(): {
+    readonly model: string
+    readonly data: string
+    readonly labels: string
+    readonly mean: number
+    readonly std: number
+  }
 }

@@ -20,6 +20,10 @@ export const DTYPES = {
 /** Little-endian element types; `bool` is one byte, 0 or 1. */
 export type NpyDtype = keyof typeof DTYPES
 
+export function isNpyDtype(name: string): name is NpyDtype {
+  return Object.hasOwn(DTYPES, name)
+}
+
 /**
  * Dtype and shape of the header's text, a Python dict of exactly `descr`, `fortran_order` and `shape`. Throws
  * NPY_MALFORMED, and NPY_UNSUPPORTED for Fortran order and every type outside of `DTYPES`.

@@ -69,7 +69,12 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
     }
     await ring.drain()
     const end = await readEnd(backend, job, layout, bodyBytes)
-    layout.digested(bodyBytes, end, (part, bytes) => void partDigests[part]?.feed(bytes))
+    const feeds: Promise<void>[] = []
+    layout.digested(bodyBytes, end, (part, bytes) => {
+      const digest = partDigests[part]
+      if (digest) feeds.push(digest.feed(bytes))
+    })
+    await Promise.all(feeds)
     const digests = await Promise.all(
       partDigests.filter((digest) => digest !== null).map(async (d) => d.finish()),
     )

@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+// Starts the CLI on the Node the product is built for. Plain JavaScript that any Node can run: a machine's own may be old.
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import module from "node:module"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+
+const here = path.dirname(fileURLToPath(import.meta.url))
+const root = path.resolve(here, "..", "..")
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+const isSupported = (major === 24 && minor >= 15) || major >= 26
+
+// Compiled code of this installation, kept beside its packages so that nobody else can write it.
+const cache = path.join(root, "node_modules", ".cache", "sealwright", "code")
+
+if (isSupported) {
+  process.env.NODE_COMPILE_CACHE = cache
+  module.enableCompileCache(cache)
+  await import("./main.ts")
+} else {
+  const bundled = path.join(
+    root,
+    "node_modules",
+    `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`,
+    "bin",
+    process.platform === "win32" ? "node.exe" : "node",
+  )
+  if (!existsSync(bundled)) {
+    process.stderr.write(`sealwright needs Node 24.15 or newer; this is ${process.versions.node}\n`)
+    process.exit(9)
+  }
+  const child = spawn(bundled, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: "inherit",
+  })
+  // Whoever signals this process means the child, which decides how to end. A terminal's Ctrl-C reaches it twice, which is harmless.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1)
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
+  })
+}

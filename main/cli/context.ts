@@ -1,0 +1,59 @@
+/** What every command has: an engine, the user's wishes about output, and a way to be interrupted. */
+import type { HostClient } from "../contract/client.ts"
+import { followJob } from "../contract/client.ts"
+import { localEngine } from "../contract/server.ts"
+import type { FileRef, JobEvent } from "../contract/schema.ts"
+import { createEngine } from "../services/engine.ts"
+import { defaultWorkspace, localPorts } from "../platform/ports.ts"
+import { ProgressBar } from "./progress.ts"
+
+export interface GlobalOptions {
+  readonly workspace?: string
+  readonly json?: boolean
+}
+
+/** One run of the CLI. */
+export class Context {
+  readonly engine: HostClient
+  readonly isJson: boolean
+  readonly #abort: AbortController
+  readonly #close: () => Promise<void>
+
+  constructor(options: GlobalOptions, abort: AbortController) {
+    const { ports, close } = localPorts(options.workspace ?? defaultWorkspace())
+    this.engine = localEngine(createEngine(ports))
+    this.isJson = options.json === true
+    this.#abort = abort
+    this.#close = close
+  }
+
+  async file(path: string): Promise<FileRef> {
+    return this.engine.files.refer({ path })
+  }
+
+  async optionalFile(path: string | undefined): Promise<FileRef | null> {
+    return path === undefined ? null : this.file(path)
+  }
+
+  /** Starts a job and shows its progress on stderr until it ends. Ctrl-C cancels it. */
+  async job<T>(
+    start: (options: { readonly signal: AbortSignal }) => Promise<AsyncIterable<JobEvent<T>>>,
+  ): Promise<T> {
+    const bar = new ProgressBar(process.stderr)
+    try {
+      const events = await start({ signal: this.#abort.signal })
+      return await followJob(events, (progress) => bar.show(progress))
+    } finally {
+      bar.clear()
+    }
+  }
+
+  /** The one document on stdout: JSON, or text for people. */
+  print(value: unknown, text: () => string): void {
+    process.stdout.write(this.isJson ? `${JSON.stringify(value, null, 2)}\n` : `${text()}\n`)
+  }
+
+  async close(): Promise<void> {
+    await this.#close()
+  }
+}

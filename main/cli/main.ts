@@ -1,0 +1,94 @@
+/** The command line: parses arguments, runs one command, and turns its end into an exit status. */
+import { Command, CommanderError } from "commander"
+import { AppError, toAppError } from "../contract/errors.ts"
+import { registerDevice } from "./commands/device.ts"
+import { registerDoctor } from "./commands/doctor.ts"
+import { registerInspect } from "./commands/inspect.ts"
+import { registerKeys } from "./commands/keys.ts"
+import { registerOpen } from "./commands/open.ts"
+import { registerProtect } from "./commands/protect.ts"
+import { registerQuickstart } from "./commands/quickstart.ts"
+import { registerRun } from "./commands/run.ts"
+import { registerValidate } from "./commands/validate.ts"
+import { registerVerify } from "./commands/verify.ts"
+import { Context, type GlobalOptions } from "./context.ts"
+import { safeText } from "./text.ts"
+
+/** A command's work: the exit status, 0 unless it says otherwise. */
+export type Run = (context: Context) => Promise<number | void>
+export type Register = (program: Command, run: (command: Command, work: Run) => Promise<void>) => void
+
+const COMMANDS: readonly Register[] = [
+  registerQuickstart,
+  registerInspect,
+  registerKeys,
+  registerDevice,
+  registerProtect,
+  registerVerify,
+  registerOpen,
+  registerRun,
+  registerValidate,
+  registerDoctor,
+]
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  const abort = new AbortController()
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => abort.abort())
+  let exitCode = 0
+  const program = new Command("sealwright")
+    .description("Protects machine-learning models that leave for the edge.")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .showSuggestionAfterError()
+  for (const register of COMMANDS) {
+    register(program, async (command, work) => {
+      const context = new Context(command.optsWithGlobals<GlobalOptions>(), abort)
+      try {
+        exitCode = (await work(context)) ?? 0
+      } finally {
+        await context.close()
+      }
+    })
+  }
+  addGlobalOptions(program)
+  try {
+    await program.parseAsync(args, { from: "user" })
+    return exitCode
+  } catch (error) {
+    return report(error, args.includes("--json"), abort.signal.aborted)
+  }
+}
+
+/** Every command takes them, wherever they stand. */
+function addGlobalOptions(command: Command): void {
+  for (const child of command.commands) {
+    if (child.commands.length > 0) addGlobalOptions(child)
+    else {
+      child
+        .option("--json", "print one JSON document on standard output")
+        .option(
+          "--workspace <dir>",
+          "folder of keys and devices (default: SEALWRIGHT_HOME or the user's data folder)",
+        )
+    }
+  }
+}
+
+function report(error: unknown, isJson: boolean, isAborted: boolean): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help was asked for and printed
+  const refusal = isAborted
+    ? new AppError("CANCELLED", "the operation was cancelled")
+    : error instanceof CommanderError
+      ? new AppError(
+          "USAGE",
+          error.code === "commander.help" ? "a command is missing" : error.message.replace(/^error: /, ""),
+        )
+      : toAppError(error)
+  const { code, message, hint, exitCode } = refusal
+  if (isJson)
+    process.stdout.write(`${JSON.stringify({ error: { code, message, hint, exitCode } }, null, 2)}\n`)
+  process.stderr.write(`sealwright: ${safeText(message)} [${code}]\n  ${hint}\n`)
+  return exitCode
+}

@@ -1,0 +1,31 @@
+/** Option values that several commands share. */
+import { AppError } from "../contract/errors.ts"
+import type { Normalise } from "../contract/schema.ts"
+
+/** `mean,std`, as two decimal numbers. */
+export function parseNormalise(text: string | undefined): Normalise | null {
+  if (text === undefined) return null
+  const [mean, std, ...more] = text.split(",").map(Number)
+  if (
+    mean === undefined ||
+    std === undefined ||
+    more.length > 0 ||
+    !Number.isFinite(mean) ||
+    !Number.isFinite(std) ||
+    std <= 0
+  ) {
+    throw new AppError(
+      "USAGE",
+      `--normalise takes MEAN,STD with a standard deviation above 0, not ${text.slice(0, 40)}`,
+    )
+  }
+  return { mean, std }
+}
+
+export function parseBatch(text: string | undefined): number | null {
+  if (text === undefined) return null
+  const rows = Number(text)
+  if (!Number.isInteger(rows) || rows < 1 || rows > 65_536)
+    throw new AppError("USAGE", "--batch takes a whole number from 1 to 65536")
+  return rows
+}

@@ -1,0 +1,65 @@
+/**
+ * All a client can ask of the engine. `clientContract` is what any user interface may reach; `hostContract` adds what only
+ * the process that owns the user's files (CLI, desktop shell, loopback host) may do: turning paths into file references.
+ */
+import { eventIterator, oc } from "@orpc/contract"
+import { z } from "zod"
+import {
+  addDeviceSchema,
+  createKeySchema,
+  deviceSchema,
+  doctorSchema,
+  fileRefSchema,
+  inspectSchema,
+  jobSchema,
+  keySchema,
+  namedSchema,
+  openEventSchema,
+  openSchema,
+  protectEventSchema,
+  protectSchema,
+  quickstartEventSchema,
+  quickstartSchema,
+  runEventSchema,
+  runSchema,
+  summarySchema,
+  validateEventSchema,
+  validateSchema,
+  verifyEventSchema,
+  verifySchema,
+} from "./schema.ts"
+
+export const clientContract = {
+  doctor: oc.output(doctorSchema),
+  inspect: oc.input(inspectSchema).output(summarySchema),
+  keys: {
+    create: oc.input(createKeySchema).output(keySchema),
+    list: oc.output(z.array(keySchema)),
+    show: oc.input(namedSchema).output(keySchema),
+    remove: oc.input(namedSchema).output(keySchema),
+  },
+  devices: {
+    add: oc.input(addDeviceSchema).output(deviceSchema),
+    list: oc.output(z.array(deviceSchema)),
+    show: oc.input(namedSchema).output(deviceSchema),
+    remove: oc.input(namedSchema).output(deviceSchema),
+  },
+  protect: oc.input(protectSchema).output(eventIterator(protectEventSchema)),
+  verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
+  open: oc.input(openSchema).output(eventIterator(openEventSchema)),
+  run: oc.input(runSchema).output(eventIterator(runEventSchema)),
+  validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
+  quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
+  jobs: {
+    list: oc.output(z.array(jobSchema)),
+    cancel: oc.input(z.strictObject({ job: z.string() })).output(jobSchema),
+  },
+}
+
+export const hostContract = {
+  ...clientContract,
+  files: {
+    /** A reference to a path on the engine's machine. Only a host may ask: it decides what its user may touch. */
+    refer: oc.input(z.strictObject({ path: z.string().min(1).max(4096) })).output(fileRefSchema),
+  },
+}

@@ -1,0 +1,79 @@
+/** The grant: what one device needs beside the package (docs/FORMAT.md 5). */
+import { z } from "zod"
+import { AppError } from "../../contract/errors.ts"
+import { concat, toUtf8 } from "../bytes/bytes.ts"
+import { parseJson } from "../bytes/json.ts"
+import { sourceOf } from "../bytes/source.ts"
+import { readTar, TAR_END, tarHeader, tarPadding } from "../oci/tar.ts"
+import { policySchema } from "./policy.ts"
+
+/** Names inside the grant's archive. */
+const DOCUMENT = "grant.json"
+const IDENTITY = "identity.txt"
+const MODEL_SIGNATURE = "model.sig"
+
+/** Largest plaintext of a grant, bytes: an overlay of millions of weights fits. */
+export const MAX_GRANT_BYTES = 256 << 20
+
+const documentSchema = z.strictObject({
+  version: z.literal(1),
+  mode: z.enum(["individual", "fleet"]),
+  /** The device's name at the desk that issued the grant. */
+  device: z.string().min(1).max(64),
+  /** Digest of the package manifest this grant is for. */
+  package: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  model: z.strictObject({
+    /** Root digest of the signed list of plaintext files, hex. */
+    root: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  policy: policySchema,
+  issuedAt: z.iso.datetime(),
+})
+
+export interface Grant {
+  readonly document: z.infer<typeof documentSchema>
+  /** Fleet mode: the age identity that opens the payload, as text. A secret. */
+  readonly releaseIdentity: string | null
+  /** Fleet mode: the model signature over what this device will see. */
+  readonly modelSignature: Uint8Array | null
+}
+
+/** The plaintext of a grant: an archive, so that a person with `age` and `tar` can look into it. */
+export function writeGrant(grant: Grant): Uint8Array {
+  const entries: [string, Uint8Array][] = [[DOCUMENT, toUtf8(`${JSON.stringify(grant.document, null, 2)}\n`)]]
+  if (grant.releaseIdentity !== null) entries.push([IDENTITY, toUtf8(`${grant.releaseIdentity}\n`)])
+  if (grant.modelSignature !== null) entries.push([MODEL_SIGNATURE, grant.modelSignature])
+  return concat(
+    ...entries.flatMap(([name, bytes]) => [tarHeader(name, bytes.length), bytes, tarPadding(bytes.length)]),
+    TAR_END,
+  )
+}
+
+/** Throws SEAL_MALFORMED for a grant that is not of version 1 or holds what its mode does not have. */
+export async function readGrant(bytes: Uint8Array): Promise<Grant> {
+  const entries = new Map<string, Uint8Array>()
+  for (const { name, offset, size } of await readTar(sourceOf(bytes)))
+    entries.set(name, bytes.subarray(offset, offset + size))
+  const document = documentSchema.safeParse(parseJson(take(entries, DOCUMENT), "the grant"))
+  if (!document.success) throw malformed(document.error.issues[0]?.message ?? "its form")
+  const isFleet = document.data.mode === "fleet"
+  const grant = {
+    document: document.data,
+    releaseIdentity: isFleet ? Buffer.from(take(entries, IDENTITY)).toString("latin1").trim() : null,
+    // A copy: the caller wipes the archive.
+    modelSignature: isFleet ? take(entries, MODEL_SIGNATURE).slice() : null,
+  }
+  if (entries.size > 0) throw malformed("it holds more than its mode has")
+  return grant
+}
+
+function take(entries: Map<string, Uint8Array>, name: string): Uint8Array {
+  const bytes = entries.get(name)
+  if (bytes === undefined) throw malformed(`${name} is missing`)
+  entries.delete(name)
+  return bytes
+}
+
+function malformed(reason: string): AppError {
+  return new AppError("SEAL_MALFORMED", `the grant is not valid: ${reason}`)
+}

@@ -1,0 +1,69 @@
+/** Every port, made real on this computer. */
+import { randomBytes } from "node:crypto"
+import os from "node:os"
+import path from "node:path"
+import { nativePayload } from "../../native/lib/payload.ts"
+import type { Ports } from "../services/ports.ts"
+import { localFiles } from "./files.ts"
+import { localMachine } from "./machine.ts"
+import { nativeBackend } from "./payload/native-backend.ts"
+import { payloadEngine } from "./payload/pipeline.ts"
+import { workerBackend } from "./payload/worker-backend.ts"
+import { reportRenderer } from "./report/renderer.ts"
+import { runtimeLauncher } from "./runtime/launcher.ts"
+import { deviceFiles } from "./workspace/devices.ts"
+import { softwareKeys } from "./workspace/software-keys.ts"
+import { pemTrust } from "./workspace/trust.ts"
+
+/** Worker threads that cipher when there is no addon. More than four wait for memory, not for processors. */
+const MAX_CIPHER_WORKERS = 4
+
+/** `workspace`: the folder that holds keys, devices and trust. `close` ends what the ports started. */
+export function localPorts(workspace: string): {
+  readonly ports: Ports
+  readonly close: () => Promise<void>
+} {
+  const native = nativePayload()
+  const backend =
+    native === null
+      ? workerBackend(Math.min(os.availableParallelism(), MAX_CIPHER_WORKERS))
+      : nativeBackend(native)
+  const now = () => new Date()
+  const random = (size: number) => new Uint8Array(randomBytes(size))
+  const files = localFiles()
+  const keys = softwareKeys(path.join(workspace, "keys"), random, now)
+  const ports: Ports = {
+    files,
+    payload: payloadEngine(backend),
+    keys,
+    devices: deviceFiles(path.join(workspace, "devices")),
+    trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
+    runtime: runtimeLauncher,
+    reports: reportRenderer,
+    machine: localMachine(workspace),
+    random,
+    now,
+    reportFault: (error) => {
+      // Stacks hold paths of this machine, so they are shown only to somebody who asks for them here.
+      if (process.env["SEALWRIGHT_DEBUG"] === "1") process.stderr.write(`${describeFault(error)}\n`)
+    },
+  }
+  return { ports, close: async () => backend.close() }
+}
+
+/** Where the workspace is when nobody says: SEALWRIGHT_HOME, or the XDG data folder. */
+export function defaultWorkspace(): string {
+  const { SEALWRIGHT_HOME: home, XDG_DATA_HOME: data, LOCALAPPDATA: local } = process.env
+  if (home !== undefined && home !== "") return home
+  if (process.platform === "win32" && local !== undefined) return path.join(local, "Sealwright")
+  return path.join(
+    data !== undefined && path.isAbsolute(data) ? data : path.join(os.homedir(), ".local", "share"),
+    "sealwright",
+  )
+}
+
+function describeFault(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause === undefined ? "" : `\ncaused by ${describeFault(error.cause)}`
+  return `${error.stack ?? error.message}${cause}`
+}

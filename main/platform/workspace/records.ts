@@ -1,0 +1,148 @@
+/** Small files of a workspace, one record a file: written whole or not at all, readable by their owner alone. */
+import { randomBytes } from "node:crypto"
+import { chmod, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises"
+import path from "node:path"
+import type { z } from "zod"
+import { AppError, type ErrorCode } from "../../contract/errors.ts"
+import { parseJson } from "../../core/bytes/json.ts"
+
+/** Names are file names here, so they are as plain as file names can be. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+export function checkName(name: string): void {
+  if (!NAME.test(name)) throw new AppError("NAME_INVALID", `"${name.slice(0, 80)}" cannot be used as a name`)
+}
+
+/** Records of one kind in one folder. */
+export class Records<T> {
+  readonly #folder: string
+  readonly #schema: z.ZodType<T>
+  readonly #codes: { readonly missing: ErrorCode; readonly exists: ErrorCode }
+
+  constructor(
+    folder: string,
+    schema: z.ZodType<T>,
+    codes: { readonly missing: ErrorCode; readonly exists: ErrorCode },
+  ) {
+    this.#folder = folder
+    this.#schema = schema
+    this.#codes = codes
+  }
+
+  async add(name: string, record: T): Promise<void> {
+    checkName(name)
+    await writePrivate(this.#pathOf(name), JSON.stringify(record, null, 2), this.#exists(name))
+  }
+
+  async find(name: string): Promise<T> {
+    checkName(name)
+    const bytes = await readIfThere(this.#pathOf(name))
+    if (bytes === null) throw new AppError(this.#codes.missing, `${name} is not in this workspace`)
+    return this.#parse(name, bytes)
+  }
+
+  async has(name: string): Promise<boolean> {
+    checkName(name)
+    return (await readIfThere(this.#pathOf(name))) !== null
+  }
+
+  /** Sorted by name. */
+  async list(): Promise<readonly T[]> {
+    const names = (await listFolder(this.#folder)).filter((file) => file.endsWith(SUFFIX)).sort()
+    return Promise.all(names.map(async (file) => this.find(file.slice(0, -SUFFIX.length))))
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.find(name)
+    await removeFile(this.#pathOf(name))
+  }
+
+  #pathOf(name: string): string {
+    return path.join(this.#folder, `${name}${SUFFIX}`)
+  }
+
+  #exists(name: string): AppError {
+    return new AppError(this.#codes.exists, `${name} exists already in this workspace`)
+  }
+
+  #parse(name: string, bytes: Uint8Array): T {
+    const parsed = this.#schema.safeParse(parseJson(bytes, `the record of ${name}`))
+    if (!parsed.success) throw new AppError("WORKSPACE_UNUSABLE", `the record of ${name} is damaged`)
+    return parsed.data
+  }
+}
+
+const SUFFIX = ".json"
+
+/** Writes a new file for its owner alone; `exists` is thrown when the name is taken. */
+export async function writePrivate(filePath: string, text: string, exists: AppError): Promise<void> {
+  const folder = path.dirname(filePath)
+  await guard(async () => {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await chmod(folder, 0o700)
+  })
+  const partial = `${filePath}.${randomBytes(6).toString("hex")}.partial`
+  // Taking the name first makes two writers of one name meet here and not later.
+  const claim = await guard(async () =>
+    open(filePath, "wx", 0o600).catch((error: unknown) => takenAsNull(error)),
+  )
+  if (claim === null) throw exists
+  await claim.close()
+  try {
+    await guard(async () => {
+      const handle = await open(partial, "wx", 0o600)
+      try {
+        await handle.writeFile(text)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(partial, filePath)
+    })
+  } catch (error) {
+    await rm(partial, { force: true })
+    await rm(filePath, { force: true })
+    throw error
+  }
+}
+
+export async function readIfThere(filePath: string): Promise<Uint8Array | null> {
+  return guard(async () => readFile(filePath).catch((error: unknown) => missingAsNull(error)))
+}
+
+export async function listFolder(folder: string): Promise<readonly string[]> {
+  return guard(async () => readdir(folder).catch((error: unknown) => missingAsNull(error))).then(
+    (names) => names ?? [],
+  )
+}
+
+export async function removeFile(filePath: string): Promise<void> {
+  await guard(async () => rm(filePath))
+}
+
+async function guard<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === "ENOSPC" || code === "EDQUOT")
+      throw new AppError("NO_SPACE", "the volume of the workspace is full", { cause: error })
+    if (code.startsWith("E"))
+      throw new AppError("WORKSPACE_UNUSABLE", `the workspace cannot be used (${code})`, { cause: error })
+    throw error
+  }
+}
+
+function missingAsNull(error: unknown): null {
+  if (codeOf(error) === "ENOENT") return null
+  throw error
+}
+
+function takenAsNull(error: unknown): null {
+  if (codeOf(error) === "EEXIST") return null
+  throw error
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : ""
+}

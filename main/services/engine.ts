@@ -1,0 +1,81 @@
+/** The engine: every procedure of the contract, given what it needs from the world. */
+import { engineRouter, type EngineRouter } from "../contract/server.ts"
+import { addDevice, removeDevice } from "./devices.ts"
+import { inspect } from "./inspect.ts"
+import { Jobs } from "./jobs.ts"
+import { open } from "./open.ts"
+import type { Ports } from "./ports.ts"
+import { protect } from "./protect.ts"
+import { quickstart } from "./quickstart.ts"
+import { run } from "./run.ts"
+import { validate } from "./validate.ts"
+import { verify } from "./verify.ts"
+
+export function createEngine(ports: Ports): EngineRouter {
+  const os = engineRouter
+  const jobs = new Jobs(ports.now, ports.reportFault)
+  return os.router({
+    doctor: os.doctor.handler(async () => ({
+      version: ports.machine.version,
+      node: ports.machine.node,
+      platform: ports.machine.platform,
+      checks: [...(await ports.machine.diagnose())],
+    })),
+    inspect: os.inspect.handler(async ({ input }) => inspect(ports, input.file)),
+    keys: {
+      create: os.keys.create.handler(async ({ input }) =>
+        ports.keys.create(input.name, input.purpose, "P-256"),
+      ),
+      list: os.keys.list.handler(async () => [...(await ports.keys.list())]),
+      show: os.keys.show.handler(async ({ input }) => ports.keys.find(input.name)),
+      remove: os.keys.remove.handler(async ({ input }) => {
+        const key = await ports.keys.find(input.name)
+        await ports.keys.remove(key)
+        return key
+      }),
+    },
+    devices: {
+      add: os.devices.add.handler(async ({ input }) => addDevice(ports, input)),
+      list: os.devices.list.handler(async () => [...(await ports.devices.list())]),
+      show: os.devices.show.handler(async ({ input }) => ports.devices.find(input.name)),
+      remove: os.devices.remove.handler(async ({ input }) => removeDevice(ports, input.name)),
+    },
+    protect: os.protect.handler(async ({ input, signal }) =>
+      jobs.start(
+        `protect ${ports.files.nameOf(input.model)}`,
+        async (job) => protect(ports, input, job),
+        signal,
+      ),
+    ),
+    verify: os.verify.handler(async ({ input, signal }) =>
+      jobs.start(
+        `verify ${ports.files.nameOf(input.file)}`,
+        async (job) => verify(ports, input, job),
+        signal,
+      ),
+    ),
+    open: os.open.handler(async ({ input, signal }) =>
+      jobs.start(`open ${ports.files.nameOf(input.file)}`, async (job) => open(ports, input, job), signal),
+    ),
+    run: os.run.handler(async ({ input, signal }) =>
+      jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
+    ),
+    validate: os.validate.handler(async ({ input, signal }) =>
+      jobs.start(
+        `validate ${ports.files.nameOf(input.file)}`,
+        async (job) => validate(ports, input, job),
+        signal,
+      ),
+    ),
+    quickstart: os.quickstart.handler(async ({ input, signal }) =>
+      jobs.start("quickstart", async (job) => quickstart(ports, input, job), signal),
+    ),
+    jobs: {
+      list: os.jobs.list.handler(async () => [...jobs.list()]),
+      cancel: os.jobs.cancel.handler(async ({ input }) => jobs.cancel(input.job)),
+    },
+    files: {
+      refer: os.files.refer.handler(async ({ input }) => ports.files.refer(input.path)),
+    },
+  })
+}

@@ -1,0 +1,145 @@
+/** Reading a package step by step, each step trusting only what the one before has checked (docs/FORMAT.md 8). */
+import { AppError } from "../contract/errors.ts"
+import type { Device } from "../contract/schema.ts"
+import { chunksOf, openHeader, readHeaderOf, type OpenedHeader } from "../core/age/file.ts"
+import type { Identity } from "../core/age/recipient.ts"
+import { parseIdentity } from "../core/age/recipients.ts"
+import { nodeChunkCipher, openChunks } from "../core/age/stream.ts"
+import { readAttestation, type Attestation } from "../core/attest/attestation.ts"
+import { attestationType, type AttestationName } from "../core/attest/statement.ts"
+import { parseTrustedKeys, type TrustedKeys } from "../core/attest/trust.ts"
+import { wipe } from "../core/bytes/bytes.ts"
+import { sliceSource, type ByteSource } from "../core/bytes/source.ts"
+import type { SealContents, SealPart } from "../core/oci/seal-file.ts"
+import { MAX_GRANT_BYTES, readGrant, type Grant } from "../core/policy/grant.ts"
+import { checkWindow } from "../core/policy/policy.ts"
+import type { FileRef } from "../contract/schema.ts"
+import type { OpenFile, Ports } from "./ports.ts"
+
+/** A package and the grant that opens it for one device. Nothing of the payload has been opened. */
+export interface GrantedPackage {
+  readonly part: SealPart
+  readonly grant: Grant
+  readonly payload: OpenedHeader
+}
+
+export async function readTrust(
+  ports: Ports,
+  from: FileRef | null,
+): Promise<{ readonly keys: TrustedKeys; readonly pems: readonly string[] }> {
+  const sources = await ports.trust.read(from)
+  return { keys: parseTrustedKeys(sources), pems: sources.map(({ pem }) => pem) }
+}
+
+/**
+ * The signed statement of every package and grant, by manifest digest (FORMAT 7.2). Throws SIGNATURE_MISSING when one has
+ * none, and whatever is wrong with the first signature that does not hold.
+ */
+export function readSignatures(
+  contents: SealContents,
+  trust: TrustedKeys,
+  now: Date,
+): ReadonlyMap<string, Attestation> {
+  const statements = new Map<string, Attestation>()
+  const demand = (parts: readonly SealPart[], name: AttestationName) => {
+    for (const part of parts) statements.set(part.digest, readSignature(contents, part, name, trust, now))
+  }
+  demand(contents.packages, "copy")
+  demand(contents.grants, "grant")
+  return statements
+}
+
+function readSignature(
+  contents: SealContents,
+  part: SealPart,
+  name: AttestationName,
+  trust: TrustedKeys,
+  now: Date,
+): Attestation {
+  const wanted = attestationType(name)
+  const bundles = contents.bundles.filter((bundle) => bundle.subject === part.digest)
+  let refusal: unknown = new AppError(
+    "SIGNATURE_MISSING",
+    `the ${name} ${part.digest.slice(0, 19)}… has no signature`,
+  )
+  for (const bundle of bundles) {
+    try {
+      const attestation = readAttestation(bundle.bytes, trust, now)
+      // The manifest's word for what it carries is not signed; the statement is.
+      const isAbout = attestation.statement.subjects.some(
+        (subject) => `sha256:${subject.digest["sha256"] ?? ""}` === part.digest,
+      )
+      if (isAbout && attestation.statement.predicateType === wanted) return attestation
+      refusal = new AppError(
+        "SIGNATURE_INVALID",
+        `a signature is about something else than the ${name} it is attached to`,
+      )
+    } catch (error) {
+      refusal = error
+    }
+  }
+  throw refusal
+}
+
+/**
+ * The grant for `device` and the package it is for (FORMAT 5). Throws PACKAGE_NOT_FOR_DEVICE when no grant opens with the
+ * device's key, DEVICE_KEY_ABSENT when that key is not here, POLICY_EXPIRED outside the validity window.
+ */
+export async function openGrant(
+  ports: Ports,
+  file: OpenFile,
+  contents: SealContents,
+  device: Device,
+): Promise<GrantedPackage> {
+  const identity = await deviceIdentity(ports, device)
+  for (const part of contents.grants) {
+    const grant = await tryGrant(file, part, identity)
+    if (grant === null) continue
+    const target = contents.packages.find((candidate) => candidate.digest === grant.document.package)
+    if (target === undefined)
+      throw new AppError("SEAL_INCOMPLETE", "the grant is for a package that is not in the file")
+    checkWindow(grant.document.policy, ports.now())
+    const opener = grant.releaseIdentity === null ? identity : parseIdentity(grant.releaseIdentity)
+    return { part: target, grant, payload: await openHeader(partSource(file, target), [opener]) }
+  }
+  throw new AppError("PACKAGE_NOT_FOR_DEVICE", `no grant in the file opens with the key of ${device.name}`)
+}
+
+/** The bytes of a part's layer inside the .seal file. */
+export function partSource(file: ByteSource, part: SealPart): ByteSource {
+  return sliceSource(file, part.entry.offset, part.entry.size)
+}
+
+/** The stanza types of a layer's header: what kinds of key it is encrypted to. Public information. */
+export async function recipientTypes(file: ByteSource, part: SealPart): Promise<readonly string[]> {
+  const header = await readHeaderOf(partSource(file, part))
+  return header.stanzas.map((stanza) => stanza.type)
+}
+
+async function deviceIdentity(ports: Ports, device: Device): Promise<Identity> {
+  if (!device.holdsKey)
+    throw new AppError("DEVICE_KEY_ABSENT", `the private key of ${device.name} is not in this workspace`)
+  return ports.keys.identity(await ports.keys.find(device.name, "device"))
+}
+
+/** The grant, or `null` when it is for somebody else. The header decides that, before the rest is read. */
+async function tryGrant(file: ByteSource, part: SealPart, identity: Identity): Promise<Grant | null> {
+  const source = partSource(file, part)
+  if (source.size > MAX_GRANT_BYTES)
+    throw new AppError("SEAL_MALFORMED", "a grant is larger than any overlay")
+  let opened: OpenedHeader
+  try {
+    opened = await openHeader(source, [identity])
+  } catch (error) {
+    if (error instanceof AppError && error.code === "WRONG_KEY") return null
+    throw error
+  }
+  const plain = new Uint8Array(opened.plainBytes)
+  try {
+    const sealed = await chunksOf(source, opened).read(0, opened.chunksBytes)
+    openChunks(nodeChunkCipher, opened.key, 0, true, sealed, plain)
+    return await readGrant(plain)
+  } finally {
+    wipe(plain, opened.key)
+  }
+}

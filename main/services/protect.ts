@@ -1,0 +1,331 @@
+/** Model in, sealed package out (docs/FORMAT.md 8). */
+import { AppError } from "../contract/errors.ts"
+import type { Device, Protected, ProtectRequest } from "../contract/schema.ts"
+import { encryptBytes, startFile } from "../core/age/file.ts"
+import { generatePq, pqIdentityText } from "../core/age/mlkem768x25519.ts"
+import { checkRecipientsUnmixed, isPostQuantum, parseRecipient } from "../core/age/recipients.ts"
+import type { Recipient } from "../core/age/recipient.ts"
+import { generateX25519, x25519IdentityText } from "../core/age/x25519.ts"
+import { signStatement } from "../core/attest/attestation.ts"
+import { signModel } from "../core/attest/model-signing.ts"
+import {
+  attestationType,
+  toStatementBytes,
+  type AttestationName,
+  type JsonObject,
+} from "../core/attest/statement.ts"
+import { concat, isEqual, toHex, wipe } from "../core/bytes/bytes.ts"
+import {
+  blobOf,
+  bundleManifest,
+  grantManifest,
+  packageManifest,
+  type Descriptor,
+} from "../core/oci/manifest.ts"
+import { MEDIA } from "../core/oci/media-types.ts"
+import { MODEL_SIGNATURE_NAME } from "../core/oci/payload-archive.ts"
+import { TAR_END, tarHeader, tarPadding } from "../core/oci/tar.ts"
+import { writeGrant } from "../core/policy/grant.ts"
+import { OPEN_POLICY } from "../core/policy/policy.ts"
+import type { JobContext } from "./jobs.ts"
+import { openModel, type OpenModel } from "./model-input.ts"
+import { modelRoot } from "./model-root.ts"
+import type { PlainPart, Ports } from "./ports.ts"
+import { SealWriter } from "./seal-writer.ts"
+import { chooseSigningKey, type ChosenKey } from "./signing.ts"
+
+const NO_BYTES = new Uint8Array(0)
+
+/** What every package made by this version lacks, said in the output and in the signed statement alike. */
+const NOT_APPLIED = [{ what: "mark", why: "this version does not mark models" }] as const
+
+export async function protect(ports: Ports, request: ProtectRequest, job: JobContext): Promise<Protected> {
+  const startedAt = performance.now()
+  const targets = await findTargets(ports, request)
+  const signing = await chooseSigningKey(ports, request.signingKey)
+  const model = await openModel(ports.files, request.model)
+  try {
+    const output = await ports.files.create(request.output.file, {
+      replace: request.output.replace,
+      isSecret: false,
+    })
+    try {
+      const desk = new Desk(ports, request, signing, model, job)
+      const sealed = await desk.seal(new SealWriter(output), targets)
+      await checkUnchanged(model)
+      job.signal.throwIfAborted()
+      await output.commit()
+      return {
+        ...sealed,
+        name: ports.files.nameOf(request.output.file),
+        seconds: (performance.now() - startedAt) / 1000,
+      }
+    } finally {
+      await output.discard()
+    }
+  } finally {
+    await model.close()
+  }
+}
+
+interface Targets {
+  readonly devices: readonly { readonly device: Device; readonly recipient: Recipient }[]
+  readonly escrow: readonly Recipient[]
+}
+
+async function findTargets(ports: Ports, request: ProtectRequest): Promise<Targets> {
+  const names = [...new Set(request.devices)]
+  const devices = await Promise.all(
+    names.map(async (name) => {
+      const device = await ports.devices.find(name)
+      return { device, recipient: parseRecipient(device.recipient) }
+    }),
+  )
+  const escrow = request.escrow.map((text) => parseRecipient(text))
+  checkRecipientsUnmixed([...devices.map(({ recipient }) => recipient), ...escrow])
+  return { devices, escrow }
+}
+
+/** A payload as it stands in the .seal file, with what is needed to issue grants for it. */
+interface SealedCopy {
+  readonly payload: Descriptor
+  readonly package: Descriptor
+  readonly modelRoot: string
+  readonly modelSignature: Uint8Array
+  readonly releaseIdentity: string | null
+}
+
+/** One run of protect: what stays the same for every copy. */
+class Desk {
+  readonly #ports: Ports
+  readonly #request: ProtectRequest
+  readonly #signing: ChosenKey
+  readonly #model: OpenModel
+  readonly #job: JobContext
+  readonly #createdAt: string
+  /** Digests of the model's files in the first pass; every later pass must see the same bytes. */
+  #digests: readonly Uint8Array[] | null = null
+
+  constructor(ports: Ports, request: ProtectRequest, signing: ChosenKey, model: OpenModel, job: JobContext) {
+    this.#ports = ports
+    this.#request = request
+    this.#signing = signing
+    this.#model = model
+    this.#job = job
+    this.#createdAt = ports.now().toISOString()
+  }
+
+  async seal(writer: SealWriter, { devices, escrow }: Targets): Promise<Omit<Protected, "name" | "seconds">> {
+    const isFleet = this.#request.mode === "fleet"
+    const copies: SealedCopy[] = []
+    const grants: { readonly copy: SealedCopy; readonly device: Device; readonly recipient: Recipient }[] = []
+    if (isFleet) {
+      const release = newReleaseIdentity(
+        this.#ports,
+        devices.some(({ recipient }) => isPostQuantum(recipient)),
+      )
+      const copy = await this.#sealCopy(writer, [release.recipient, ...escrow], release.identity, "model")
+      copies.push(copy)
+      grants.push(...devices.map((target) => ({ copy, ...target })))
+    } else {
+      for (const target of devices) {
+        const title = devices.length > 1 ? `model for ${target.device.name}` : "model"
+        const copy = await this.#sealCopy(writer, [target.recipient, ...escrow], null, title)
+        copies.push(copy)
+        grants.push({ copy, ...target })
+      }
+    }
+    for (const copy of copies) await this.#signCopy(writer, copy)
+    for (const { copy, device, recipient } of grants) await this.#issueGrant(writer, copy, device, recipient)
+    await writer.finish()
+
+    const { key, created } = this.#signing
+    return {
+      bytes: writer.bytes,
+      mode: this.#request.mode,
+      devices: devices.map(({ device }) => device.name),
+      packages: copies.map((copy) => ({
+        digest: copy.package.digest,
+        payloadDigest: copy.payload.digest,
+        payloadBytes: copy.payload.size,
+      })),
+      grants: grants.length,
+      modelRoot: copies[0]?.modelRoot ?? "",
+      modelBytes: this.#model.bytes,
+      signedBy: { key: key.name, fingerprint: key.fingerprint, assurance: key.assurance, created },
+      notApplied: this.#notApplied(devices.map(({ device }) => device)),
+    }
+  }
+
+  /** One pass over the model: hash, encrypt, write. The signature over the hashes follows inside the same payload. */
+  async #sealCopy(
+    writer: SealWriter,
+    recipients: readonly Recipient[],
+    releaseIdentity: string | null,
+    title: string,
+  ): Promise<SealedCopy> {
+    const { prefix, key } = startFile(recipients, this.#ports.random)
+    const control = this.#job.step(`encrypt ${title}`, this.#model.bytes)
+    let modelSignature: Uint8Array | null = null
+    let root = ""
+    try {
+      const payload = await writer.stream(MEDIA.payloadLayer, async (output) => {
+        const tail = async (digests: readonly Uint8Array[]) => {
+          this.#checkSameModel(digests)
+          const files = this.#model.files.map(({ name }, index) => ({
+            name,
+            sha256: toHex(digests[index] ?? NO_BYTES),
+          }))
+          root = modelRoot(files)
+          const signature = await signModel(
+            this.#model.files[0]?.name ?? "model",
+            files,
+            this.#signing.signer,
+          )
+          modelSignature = signature
+          // A fleet's payload is not what a device sees, so the signature travels in the grant.
+          return releaseIdentity === null ? archiveEnd(signature) : TAR_END
+        }
+        const parts = archiveParts(this.#model)
+        const result = await this.#ports.payload.encrypt(
+          { prefix, key, parts, tail, output, digest: true },
+          control,
+        )
+        if (result.digest === null) throw new AppError("INTERNAL", "the payload engine gave no digest")
+        return { bytes: result.bytes, digest: result.digest }
+      })
+      if (modelSignature === null) throw new AppError("INTERNAL", "the model was not signed")
+      const manifest = await writer.manifest(packageManifest(payload))
+      return { payload, package: manifest, modelRoot: root, modelSignature, releaseIdentity }
+    } finally {
+      wipe(key)
+    }
+  }
+
+  async #signCopy(writer: SealWriter, copy: SealedCopy): Promise<void> {
+    await this.#attest(writer, copy.package, "copy", {
+      mode: this.#request.mode,
+      createdAt: this.#createdAt,
+      tool: `sealwright ${this.#ports.machine.version}`,
+      mark: { applied: false, why: NOT_APPLIED[0].why },
+      signingKey: { assurance: this.#signing.key.assurance },
+    })
+  }
+
+  async #issueGrant(
+    writer: SealWriter,
+    copy: SealedCopy,
+    device: Device,
+    recipient: Recipient,
+  ): Promise<void> {
+    const plain = writeGrant({
+      document: {
+        version: 1,
+        mode: this.#request.mode,
+        device: device.name,
+        package: copy.package.digest,
+        model: { root: copy.modelRoot },
+        policy: OPEN_POLICY,
+        issuedAt: this.#createdAt,
+      },
+      releaseIdentity: copy.releaseIdentity,
+      modelSignature: copy.releaseIdentity === null ? null : copy.modelSignature,
+    })
+    try {
+      const grant = await writer.blob(
+        blobOf(MEDIA.grantLayer, encryptBytes(plain, [recipient], this.#ports.random)),
+      )
+      const manifest = await writer.manifest(grantManifest(grant))
+      await this.#attest(writer, manifest, "grant", { createdAt: this.#createdAt })
+    } finally {
+      wipe(plain)
+    }
+  }
+
+  /** Signs a statement about a manifest and attaches it. */
+  async #attest(
+    writer: SealWriter,
+    subject: Descriptor,
+    name: AttestationName,
+    predicate: JsonObject,
+  ): Promise<void> {
+    const predicateType = attestationType(name)
+    const sha256 = subject.digest.slice("sha256:".length)
+    const statement = toStatementBytes({
+      subjects: [{ name: "", digest: { sha256 } }],
+      predicateType,
+      predicate,
+    })
+    const bundle = await writer.blob(
+      blobOf(MEDIA.bundle, await signStatement(statement, this.#signing.signer)),
+    )
+    await writer.manifest(bundleManifest(subject, bundle, predicateType, this.#createdAt))
+  }
+
+  #checkSameModel(digests: readonly Uint8Array[]): void {
+    this.#digests ??= digests
+    const isSame = this.#digests.every((digest, index) => isEqual(digest, digests[index] ?? NO_BYTES))
+    if (!isSame) throw new AppError("FILE_CHANGED", "the model changed between two copies")
+  }
+
+  #notApplied(devices: readonly Device[]): Protected["notApplied"] {
+    const software = devices.filter((device) => device.assurance === "software").length
+    return [
+      ...NOT_APPLIED,
+      ...(software === 0
+        ? []
+        : [
+            {
+              what: "hardware device keys",
+              why: `${software} of ${devices.length} devices have software keys`,
+            },
+          ]),
+      ...(this.#signing.key.assurance === "software"
+        ? [{ what: "hardware signing key", why: `key ${this.#signing.key.name} is a software key` }]
+        : []),
+    ]
+  }
+}
+
+/** The payload's plaintext up to the signature: headers and padding from memory, contents from the files. */
+function archiveParts(model: OpenModel): readonly PlainPart[] {
+  return model.files.flatMap(({ name, file }): PlainPart[] => [
+    { kind: "bytes", bytes: tarHeader(name, file.size) },
+    { kind: "file", file: file.number, offset: 0, length: file.size, digest: true },
+    { kind: "bytes", bytes: tarPadding(file.size) },
+  ])
+}
+
+function archiveEnd(signature: Uint8Array): Uint8Array {
+  return concat(
+    tarHeader(MODEL_SIGNATURE_NAME, signature.length),
+    signature,
+    tarPadding(signature.length),
+    TAR_END,
+  )
+}
+
+/** The identity one release is encrypted to; every device gets it in its grant. As strong as the strongest grant. */
+function newReleaseIdentity(
+  ports: Ports,
+  postQuantum: boolean,
+): { readonly identity: string; readonly recipient: Recipient } {
+  if (postQuantum) {
+    const { seed, recipient } = generatePq(ports.random)
+    try {
+      return { identity: pqIdentityText(seed), recipient: parseRecipient(recipient) }
+    } finally {
+      wipe(seed)
+    }
+  }
+  const { secretKey, recipient } = generateX25519(ports.random)
+  try {
+    return { identity: x25519IdentityText(secretKey), recipient: parseRecipient(recipient) }
+  } finally {
+    wipe(secretKey)
+  }
+}
+
+async function checkUnchanged(model: OpenModel): Promise<void> {
+  for (const { file } of model.files) await file.checkUnchanged()
+}

@@ -1,0 +1,58 @@
+/** A package loaded into a sealed runtime. */
+import type { FileRef } from "../contract/schema.ts"
+import { wipe } from "../core/bytes/bytes.ts"
+import { readSealFile } from "../core/oci/seal-file.ts"
+import { openGrant, readSignatures, readTrust } from "./package-access.ts"
+import type { Ports, RuntimeProcess } from "./ports.ts"
+
+export interface SealedModelRequest {
+  readonly file: FileRef
+  readonly device: string
+  readonly trust: FileRef | null
+}
+
+export interface SealedModel {
+  readonly runtime: RuntimeProcess
+  /** Digest of the package manifest. */
+  readonly packageDigest: string
+}
+
+/**
+ * Checks signatures and grant, then lets a fresh runtime process decrypt and load the model. This process never sees a
+ * plaintext weight. The runtime refuses a model other than the one the signed grant names.
+ */
+export async function loadSealedModel(
+  ports: Ports,
+  request: SealedModelRequest,
+  signal: AbortSignal,
+): Promise<SealedModel> {
+  const device = await ports.devices.find(request.device)
+  const trust = await readTrust(ports, request.trust)
+  const file = await ports.files.open(request.file)
+  try {
+    const contents = await readSealFile(file)
+    readSignatures(contents, trust.keys, ports.now())
+    const { part, grant, payload } = await openGrant(ports, file, contents, device)
+    try {
+      const runtime = await ports.runtime.start(
+        {
+          kind: "sealed",
+          file,
+          chunksOffset: part.entry.offset + payload.chunksOffset,
+          chunksBytes: payload.chunksBytes,
+          key: payload.key,
+          trustedPems: trust.pems,
+          modelSignature: grant.modelSignature,
+          modelRoot: grant.document.model.root,
+        },
+        signal,
+      )
+      return { runtime, packageDigest: part.digest }
+    } finally {
+      wipe(payload.key)
+    }
+  } finally {
+    // The runtime has its own descriptor of the file.
+    await file.close()
+  }
+}

@@ -1,0 +1,45 @@
+/** Which key signs, and signing statements with it. */
+import { AppError } from "../contract/errors.ts"
+import type { Key } from "../contract/schema.ts"
+import type { Signer } from "../core/attest/dsse.ts"
+import type { KeyStore, Ports } from "./ports.ts"
+
+export interface ChosenKey {
+  readonly key: Key
+  readonly signer: Signer
+  /** Whether it was made just now because the workspace had none. */
+  readonly created: boolean
+}
+
+/** Name of the signing key a workspace gets when somebody protects before making one. */
+const FIRST_KEY = "default"
+
+/**
+ * The key by name; without a name the only signing key there is, or a new one in a workspace that has none. Throws
+ * KEY_NOT_FOUND, KEY_PURPOSE, and USAGE when there is a choice to make.
+ */
+export async function chooseSigningKey(ports: Ports, name: string | null): Promise<ChosenKey> {
+  if (name !== null) return chosen(ports.keys, await ports.keys.find(name, "signing"), false)
+  const keys = (await ports.keys.list()).filter((key) => key.purpose === "signing")
+  const [only, ...others] = keys
+  if (only === undefined)
+    return chosen(ports.keys, await ports.keys.create(FIRST_KEY, "signing", "P-256"), true)
+  if (others.length > 0) {
+    throw new AppError(
+      "USAGE",
+      `there are ${keys.length} signing keys: name one (${keys.map((key) => key.name).join(", ")})`,
+    )
+  }
+  return chosen(ports.keys, only, false)
+}
+
+function chosen(keys: KeyStore, key: Key, created: boolean): ChosenKey {
+  const { publicKeyPem } = key
+  if (publicKeyPem === null)
+    throw new AppError("KEY_PURPOSE", `key ${key.name} has no public key to verify with`)
+  return {
+    key,
+    created,
+    signer: { publicKeyPem: () => publicKeyPem, sign: async (message) => keys.sign(key, message) },
+  }
+}
