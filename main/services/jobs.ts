@@ -45,6 +45,8 @@ export class Jobs {
           yield next
           continue
         }
+        const last = job.takeProgress()
+        if (last !== null) yield last
         yield next
         return
       }
@@ -125,7 +127,9 @@ class RunningJob implements JobContext {
 
   step(title: string, total: number, unit: Progress["unit"] = "bytes"): JobControl {
     const startedAt = performance.now()
-    const report = (done: number) => {
+    const report = (doneSoFar: number) => {
+      // A total may be an estimate that leaves out a signature made on the way.
+      const done = Math.min(doneSoFar, total)
       const seconds = (performance.now() - startedAt) / 1000
       const rate = seconds > 0 ? done / seconds : 0
       const etaSeconds = rate > 0 && total >= done ? (total - done) / rate : null
@@ -144,6 +148,13 @@ class RunningJob implements JobContext {
         this.#wake = resolve
       })
     }
+    this.#isFresh = false
+    return this.#latest
+  }
+
+  /** Progress nobody has seen yet, if there is any. */
+  takeProgress(): Progress | null {
+    if (!this.#isFresh) return null
     this.#isFresh = false
     return this.#latest
   }

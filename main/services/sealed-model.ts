@@ -1,5 +1,6 @@
 /** A package loaded into a sealed runtime. */
 import type { FileRef } from "../contract/schema.ts"
+import type { JsonObject } from "../core/attest/statement.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
 import { openGrant, readSignatures, readTrust } from "./package-access.ts"
@@ -15,6 +16,8 @@ export interface SealedModel {
   readonly runtime: RuntimeProcess
   /** Digest of the package manifest. */
   readonly packageDigest: string
+  /** What the signed statement of the package says. */
+  readonly statement: JsonObject
 }
 
 /**
@@ -31,7 +34,7 @@ export async function loadSealedModel(
   const file = await ports.files.open(request.file)
   try {
     const contents = await readSealFile(file)
-    readSignatures(contents, trust.keys, ports.now())
+    const statements = readSignatures(contents, trust.keys, ports.now())
     const { part, grant, payload } = await openGrant(ports, file, contents, device)
     try {
       const runtime = await ports.runtime.start(
@@ -47,7 +50,11 @@ export async function loadSealedModel(
         },
         signal,
       )
-      return { runtime, packageDigest: part.digest }
+      return {
+        runtime,
+        packageDigest: part.digest,
+        statement: statements.get(part.digest)?.statement.predicate ?? {},
+      }
     } finally {
       wipe(payload.key)
     }

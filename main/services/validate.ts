@@ -6,6 +6,7 @@ import { readNpyHeader, readNpyRows, npyRowCount, type NpyRows } from "../core/b
 import { openFeed, type Feed } from "./feed.ts"
 import type { JobContext } from "./jobs.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
+import { notAppliedIn } from "./not-applied.ts"
 import type { Files, Ports, RuntimeProcess } from "./ports.ts"
 import { loadSealedModel, type SealedModel } from "./sealed-model.ts"
 import { compareOutputs, median, Scorer, summarise } from "./statistics.ts"
@@ -82,7 +83,7 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
           loadMs: loading.loadMs,
           peakMemoryBytes: { plain: await plain.peakMemory(), sealed: await sealed.runtime.peakMemory() },
           samplesMs: outcome.samplesMs,
-          notApplied: [],
+          notApplied: notAppliedIn(sealed.statement),
         }
       } finally {
         await feed.close()

@@ -1,15 +1,14 @@
 /** The verdict on a .seal file: every check of docs/FORMAT.md 8 by name. No network, and nothing is used before it is checked. */
-import { z } from "zod"
 import { AppError } from "../contract/errors.ts"
 import type { Verdict, VerifyRequest } from "../contract/schema.ts"
 import type { Attestation } from "../core/attest/attestation.ts"
-import type { JsonObject } from "../core/attest/statement.ts"
 import type { TrustedKeys } from "../core/attest/trust.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { toDigest } from "../core/oci/manifest.ts"
 import { readSealFile, type SealContents, type SealPart } from "../core/oci/seal-file.ts"
 import { Checklist } from "./checklist.ts"
 import type { JobContext } from "./jobs.ts"
+import { notAppliedIn } from "./not-applied.ts"
 import {
   openGrant,
   readSignatures,
@@ -168,15 +167,6 @@ function toVerdict(
     seconds: (performance.now() - startedAt) / 1000,
   }
 }
-
-/** What the signed statement itself says was left out. */
-function notAppliedIn(statement: JsonObject): Verdict["notApplied"] {
-  const mark = markSchema.safeParse(statement["mark"])
-  if (!mark.success || mark.data.applied) return []
-  return [{ what: "mark", why: mark.data.why }]
-}
-
-const markSchema = z.object({ applied: z.boolean(), why: z.string().default("not stated") })
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`

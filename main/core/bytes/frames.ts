@@ -15,7 +15,10 @@ export interface Frame {
 }
 
 /** The parts to write one after another; bodies are not copied. */
-export function frameParts(header: object, bodies: readonly Uint8Array[] = []): readonly Uint8Array[] {
+export function frameParts(
+  header: object | string,
+  bodies: readonly Uint8Array[] = [],
+): readonly Uint8Array[] {
   const json = toUtf8(JSON.stringify(header))
   const bodyBytes = bodies.reduce((sum, body) => sum + body.length, 0)
   const prefix = new Uint8Array(PREFIX_BYTES)
