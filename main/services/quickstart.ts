@@ -9,7 +9,9 @@ import { run } from "./run.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
+/** Own names, so that the sample never touches keys and devices somebody made for real work. */
 const DEVICE = "quickstart-device"
+const SIGNING_KEY = "quickstart"
 const PACKAGE = "fashion-cnn.seal"
 const OUTPUT = "predictions.npy"
 
@@ -31,13 +33,16 @@ export async function quickstart(
   const predictions = await ports.files.inFolder(folder, OUTPUT)
   const normalise = { mean: sample.mean, std: sample.std }
 
+  const keys = await ports.keys.list()
+  const hasKey = keys.some((key) => key.purpose === "signing" && key.name === SIGNING_KEY)
+  if (!hasKey) await ports.keys.create(SIGNING_KEY, "signing", "P-256")
   const devices = await ports.devices.list()
   if (!devices.some((device) => device.name === DEVICE))
     await addDevice(ports, { name: DEVICE, key: { kind: "software" } })
 
   const made = await protect(
     ports,
-    { model, devices: [DEVICE], signingKey: null, escrow: [], mode: "individual", output: { file, replace } },
+    { model, devices: [DEVICE], signingKey: SIGNING_KEY, escrow: [], mode: "individual", output: { file, replace } },
     job,
   )
   const access = { file, device: DEVICE, trust: null }
