@@ -10,13 +10,13 @@ export type FileRef = z.infer<typeof fileRefSchema>
 const outputSchema = z.strictObject({ file: fileRefSchema, replace: z.boolean() })
 
 /** Names people give to keys and devices. */
-export const nameSchema = z.string().min(1).max(64)
+const nameSchema = z.string().min(1).max(64)
 
 /** How sure we are of where a private key lives. */
 const assuranceSchema = z.enum(["software", "hardware", "attested"])
 export type Assurance = z.infer<typeof assuranceSchema>
 
-export const modeSchema = z.enum(["individual", "fleet"])
+const modeSchema = z.enum(["individual", "fleet"])
 export type Mode = z.infer<typeof modeSchema>
 
 const failureSchema = z.strictObject({ code: z.enum(errorCodes), message: z.string() })
@@ -107,7 +107,7 @@ export const namedSchema = z.strictObject({ name: nameSchema })
 
 // Inspect ----------------------------------------------------------------------------------------------------------------
 
-export const valueInfoSchema = z.strictObject({
+const valueInfoSchema = z.strictObject({
   name: z.string(),
   type: z.string(),
   /** Sizes, names of dynamic dimensions, or null where the model says nothing. */
@@ -312,7 +312,7 @@ export type ValidateRequest = z.infer<typeof validateSchema>
 const latencySchema = z.strictObject({ p50: z.number(), p90: z.number(), p99: z.number(), mean: z.number() })
 
 /** The body of report.json. Latencies and load times in milliseconds a batch. */
-export const validationSchema = z.strictObject({
+const validationSchema = z.strictObject({
   version: z.literal(1),
   createdAt: z.string(),
   tool: z.string(),

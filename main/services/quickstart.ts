@@ -42,7 +42,14 @@ export async function quickstart(
 
   const made = await protect(
     ports,
-    { model, devices: [DEVICE], signingKey: SIGNING_KEY, escrow: [], mode: "individual", output: { file, replace } },
+    {
+      model,
+      devices: [DEVICE],
+      signingKey: SIGNING_KEY,
+      escrow: [],
+      mode: "individual",
+      output: { file, replace },
+    },
     job,
   )
   const access = { file, device: DEVICE, trust: null }

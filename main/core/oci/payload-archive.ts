@@ -6,7 +6,7 @@ import { readTar, type TarEntry } from "./tar.ts"
 /** The last entry: the OpenSSF Model Signing bundle over all the others. */
 export const MODEL_SIGNATURE_NAME = "model.sig"
 /** A signature names every file, so it is small. */
-export const MAX_MODEL_SIGNATURE_BYTES = 16 << 20
+const MAX_MODEL_SIGNATURE_BYTES = 16 << 20
 
 export interface PayloadArchive {
   /** The ONNX file. */

@@ -94,7 +94,7 @@ export async function readTar(archive: ByteSource): Promise<readonly TarEntry[]>
 }
 
 /** Throws SEAL_UNSAFE_NAME unless the name is a plain relative path: what is unpacked must stay where it is unpacked. */
-export function checkEntryName(name: string): void {
+function checkEntryName(name: string): void {
   const segments = name.split("/")
   const isSafe =
     name.length > 0 &&

@@ -1,7 +1,7 @@
 /** The frame of every report: one HTML file with everything inside, light and dark, readable without scripts. */
 
 /** Text made safe for HTML. Names in reports come from files of strangers. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
