@@ -2,7 +2,7 @@
 import type { HostClient } from "../contract/client.ts"
 import { followJob } from "../contract/client.ts"
 import { localEngine } from "../contract/server.ts"
-import type { FileRef, JobEvent } from "../contract/schema.ts"
+import type { FileRef, JobEvent } from "../contract/schema/base.ts"
 import { createEngine } from "../services/engine.ts"
 import { defaultWorkspace, localPorts } from "../platform/ports.ts"
 import { ProgressBar } from "./progress.ts"

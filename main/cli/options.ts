@@ -1,6 +1,6 @@
 /** Option values that several commands share. */
 import { AppError } from "../contract/errors.ts"
-import type { Normalise } from "../contract/schema.ts"
+import type { Normalise } from "../contract/schema/run.ts"
 
 /** `mean,std`, as two decimal numbers. */
 export function parseNormalise(text: string | undefined): Normalise | null {

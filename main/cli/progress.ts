@@ -1,4 +1,4 @@
-import type { Progress } from "../contract/schema.ts"
+import type { Progress } from "../contract/schema/base.ts"
 import { bytesText, durationText } from "./text.ts"
 
 const BAR_COLUMNS = 24

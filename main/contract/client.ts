@@ -4,7 +4,7 @@ import { RPCLink, type SupportedMessagePort } from "@orpc/client/message-port"
 import type { ContractRouterClient } from "@orpc/contract"
 import type { clientContract, hostContract } from "./contract.ts"
 import { AppError, isErrorCode } from "./errors.ts"
-import type { JobEvent, Progress } from "./schema.ts"
+import type { JobEvent, Progress } from "./schema/base.ts"
 
 /** What a host calls: everything. */
 export type HostClient = ContractRouterClient<typeof hostContract>

@@ -4,30 +4,15 @@
  */
 import { eventIterator, oc } from "@orpc/contract"
 import { z } from "zod"
-import {
-  addDeviceSchema,
-  createKeySchema,
-  deviceSchema,
-  doctorSchema,
-  fileRefSchema,
-  inspectSchema,
-  jobSchema,
-  keySchema,
-  namedSchema,
-  openEventSchema,
-  openSchema,
-  protectEventSchema,
-  protectSchema,
-  quickstartEventSchema,
-  quickstartSchema,
-  runEventSchema,
-  runSchema,
-  summarySchema,
-  validateEventSchema,
-  validateSchema,
-  verifyEventSchema,
-  verifySchema,
-} from "./schema.ts"
+import { fileRefSchema, jobSchema } from "./schema/base.ts"
+import { doctorSchema } from "./schema/doctor.ts"
+import { inspectSchema, summarySchema } from "./schema/inspect.ts"
+import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
+import { protectEventSchema, protectSchema } from "./schema/protect.ts"
+import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
+import { runEventSchema, runSchema } from "./schema/run.ts"
+import { validateEventSchema, validateSchema } from "./schema/validate.ts"
+import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
 
 export const clientContract = {
   doctor: oc.output(doctorSchema),

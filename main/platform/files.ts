@@ -4,7 +4,7 @@ import { constants, type Stats } from "node:fs"
 import { link, lstat, mkdir, open, readdir, rename, unlink, type FileHandle } from "node:fs/promises"
 import path from "node:path"
 import { AppError } from "../contract/errors.ts"
-import { fileRefSchema, type FileRef } from "../contract/schema.ts"
+import { fileRefSchema, type FileRef } from "../contract/schema/base.ts"
 import type { Files, OpenFile, PendingFile } from "../services/ports.ts"
 
 /** `pathOf` is for other code of this platform only; it is not part of the port. */

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { addon } from "../../native/lib/addon.ts"
-import type { DoctorCheck } from "../contract/schema.ts"
+import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Machine } from "../services/ports.ts"
 
 /** Main folder of the installation: where package.json lies. */

@@ -1,5 +1,5 @@
 import { toAppError } from "../contract/errors.ts"
-import type { Check } from "../contract/schema.ts"
+import type { Check } from "../contract/schema/verify.ts"
 
 /** What a check found out, in words, and what later checks need from it. */
 export interface Finding<T> {

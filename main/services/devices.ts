@@ -1,8 +1,8 @@
 /** The devices a workspace knows. */
 import { AppError } from "../contract/errors.ts"
-import type { Device } from "../contract/schema.ts"
+import type { Device } from "../contract/schema/keys.ts"
 import type { z } from "zod"
-import type { addDeviceSchema } from "../contract/schema.ts"
+import type { addDeviceSchema } from "../contract/schema/keys.ts"
 import { parseRecipient } from "../core/age/recipients.ts"
 import type { Ports } from "./ports.ts"
 

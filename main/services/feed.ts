@@ -1,6 +1,7 @@
 /** Fitting arrays people have to the inputs a model wants, saying what was done. */
 import { AppError } from "../contract/errors.ts"
-import type { FileRef, Normalise } from "../contract/schema.ts"
+import type { FileRef } from "../contract/schema/base.ts"
+import type { Normalise } from "../contract/schema/run.ts"
 import { fromFloat16, toFloat16 } from "../core/bytes/float16.ts"
 import { npyRowCount, readNpyHeader, readNpyRows, type NpyHeader, type NpyRows } from "../core/bytes/npy.ts"
 import type { Files, OpenFile, Tensor, ValueInfo } from "./ports.ts"

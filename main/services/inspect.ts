@@ -1,5 +1,6 @@
 /** What a file is: a model or a package, told by its content. */
-import type { FileRef, ModelSummary, PackageSummary, Summary } from "../contract/schema.ts"
+import type { FileRef } from "../contract/schema/base.ts"
+import type { ModelSummary, PackageSummary, Summary } from "../contract/schema/inspect.ts"
 import { readBundle } from "../core/attest/bundle.ts"
 import { readStatement } from "../core/attest/statement.ts"
 import type { ModelIndex } from "../core/onnx/model-index.ts"

@@ -1,6 +1,6 @@
 /** Long work: watched through events, stopped by its caller's going away, by `cancel`, or by an abort signal. */
 import { AppError, toAppError } from "../contract/errors.ts"
-import type { Job, JobEvent, Progress } from "../contract/schema.ts"
+import type { Job, JobEvent, Progress } from "../contract/schema/base.ts"
 import type { JobControl } from "./ports.ts"
 
 /** What the work of a job sees. */

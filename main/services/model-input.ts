@@ -1,6 +1,6 @@
 /** Opening a model with everything it consists of. */
 import { AppError } from "../contract/errors.ts"
-import type { FileRef } from "../contract/schema.ts"
+import type { FileRef } from "../contract/schema/base.ts"
 import { readModelIndex, type ModelIndex } from "../core/onnx/model-index.ts"
 import { checkExternalSizes, readExternalFiles } from "../core/onnx/external-files.ts"
 import { MODEL_SIGNATURE_NAME } from "../core/oci/payload-archive.ts"

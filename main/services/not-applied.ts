@@ -1,5 +1,5 @@
 import { z } from "zod"
-import type { Verdict } from "../contract/schema.ts"
+import type { Verdict } from "../contract/schema/verify.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 
 /** What the signed statement itself says was left out. */

@@ -1,6 +1,6 @@
 /** Authorised recovery: the plaintext model again, for a device whose key is here. */
 import { AppError } from "../contract/errors.ts"
-import type { Opened, OpenRequest } from "../contract/schema.ts"
+import type { Opened, OpenRequest } from "../contract/schema/verify.ts"
 import { toHex, wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
 import { toDigest } from "../core/oci/manifest.ts"

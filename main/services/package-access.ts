@@ -1,6 +1,6 @@
 /** Reading a package step by step, each step trusting only what the one before has checked (docs/FORMAT.md 8). */
 import { AppError } from "../contract/errors.ts"
-import type { Device } from "../contract/schema.ts"
+import type { Device } from "../contract/schema/keys.ts"
 import { chunksOf, openHeader, readHeaderOf, type OpenedHeader } from "../core/age/file.ts"
 import type { Identity } from "../core/age/recipient.ts"
 import { parseIdentity } from "../core/age/recipients.ts"
@@ -13,7 +13,7 @@ import { sliceSource, type ByteSource } from "../core/bytes/source.ts"
 import type { SealContents, SealPart } from "../core/oci/seal-file.ts"
 import { MAX_GRANT_BYTES, readGrant, type Grant } from "../core/policy/grant.ts"
 import { checkWindow } from "../core/policy/policy.ts"
-import type { FileRef } from "../contract/schema.ts"
+import type { FileRef } from "../contract/schema/base.ts"
 import type { OpenFile, Ports } from "./ports.ts"
 
 /** A package and the grant that opens it for one device. Nothing of the payload has been opened. */

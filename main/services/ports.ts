@@ -1,5 +1,9 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
-import type { FileRef, Device, DoctorCheck, Key, RuntimeLevel, Validation } from "../contract/schema.ts"
+import type { FileRef } from "../contract/schema/base.ts"
+import type { DoctorCheck } from "../contract/schema/doctor.ts"
+import type { Device, Key } from "../contract/schema/keys.ts"
+import type { RuntimeLevel } from "../contract/schema/run.ts"
+import type { Validation } from "../contract/schema/validate.ts"
 import type { Identity, Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 

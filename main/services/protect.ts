@@ -1,6 +1,7 @@
 /** Model in, sealed package out (docs/FORMAT.md 8). */
 import { AppError } from "../contract/errors.ts"
-import type { Device, Protected, ProtectRequest } from "../contract/schema.ts"
+import type { Device } from "../contract/schema/keys.ts"
+import type { Protected, ProtectRequest } from "../contract/schema/protect.ts"
 import { encryptBytes, startFile } from "../core/age/file.ts"
 import { generatePq, pqIdentityText } from "../core/age/mlkem768x25519.ts"
 import { checkRecipientsUnmixed, isPostQuantum, parseRecipient } from "../core/age/recipients.ts"

@@ -1,5 +1,6 @@
 /** The whole job on the sample that comes with the product: protect, verify, run, validate. */
-import type { FileRef, Quickstarted } from "../contract/schema.ts"
+import type { FileRef } from "../contract/schema/base.ts"
+import type { Quickstarted } from "../contract/schema/quickstart.ts"
 import { AppError } from "../contract/errors.ts"
 import { addDevice } from "./devices.ts"
 import type { JobContext } from "./jobs.ts"

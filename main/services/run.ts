@@ -1,6 +1,6 @@
 /** Inference over a sealed package. */
 import { AppError } from "../contract/errors.ts"
-import type { Ran, RunRequest } from "../contract/schema.ts"
+import type { Ran, RunRequest } from "../contract/schema/run.ts"
 import { isNpyDtype, writeNpyHeader } from "../core/bytes/npy-header.ts"
 import { openFeed } from "./feed.ts"
 import type { JobContext } from "./jobs.ts"

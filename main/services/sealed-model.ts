@@ -1,5 +1,5 @@
 /** A package loaded into a sealed runtime. */
-import type { FileRef } from "../contract/schema.ts"
+import type { FileRef } from "../contract/schema/base.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"

@@ -1,6 +1,6 @@
 /** Which key signs, and signing statements with it. */
 import { AppError } from "../contract/errors.ts"
-import type { Key } from "../contract/schema.ts"
+import type { Key } from "../contract/schema/keys.ts"
 import type { Signer } from "../core/attest/dsse.ts"
 import type { KeyStore, Ports } from "./ports.ts"
 

@@ -1,6 +1,6 @@
 /** Plain and sealed side by side on the user's own data: equality, latency, load time, memory, accuracy. */
 import { AppError } from "../contract/errors.ts"
-import type { Validated, ValidateRequest, Validation } from "../contract/schema.ts"
+import type { Validated, ValidateRequest, Validation } from "../contract/schema/validate.ts"
 import { toHex, toUtf8 } from "../core/bytes/bytes.ts"
 import { readNpyHeader, readNpyRows, npyRowCount, type NpyRows } from "../core/bytes/npy.ts"
 import { openFeed, type Feed } from "./feed.ts"

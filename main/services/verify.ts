@@ -1,6 +1,6 @@
 /** The verdict on a .seal file: every check of docs/FORMAT.md 8 by name. No network, and nothing is used before it is checked. */
 import { AppError } from "../contract/errors.ts"
-import type { Verdict, VerifyRequest } from "../contract/schema.ts"
+import type { Verdict, VerifyRequest } from "../contract/schema/verify.ts"
 import type { Attestation } from "../core/attest/attestation.ts"
 import type { TrustedKeys } from "../core/attest/trust.ts"
 import { wipe } from "../core/bytes/bytes.ts"

@@ -2,7 +2,9 @@
 import path from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import { followJob, type HostClient } from "../../main/contract/client.ts"
-import type { Mode, Opened, Protected, Verdict } from "../../main/contract/schema.ts"
+import type { Mode } from "../../main/contract/schema/base.ts"
+import type { Protected } from "../../main/contract/schema/protect.ts"
+import type { Opened, Verdict } from "../../main/contract/schema/verify.ts"
 import { TRANSPORTS, type Engine } from "./engines.ts"
 import { MODELS, sharedFolder } from "./workspace.ts"
 

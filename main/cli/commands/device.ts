@@ -1,5 +1,5 @@
 import { AppError } from "../../contract/errors.ts"
-import type { Device } from "../../contract/schema.ts"
+import type { Device } from "../../contract/schema/keys.ts"
 import type { Register } from "../main.ts"
 import { table } from "../text.ts"
 

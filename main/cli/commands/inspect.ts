@@ -1,4 +1,4 @@
-import type { ModelSummary, PackageSummary } from "../../contract/schema.ts"
+import type { ModelSummary, PackageSummary } from "../../contract/schema/inspect.ts"
 import type { Register } from "../main.ts"
 import { bytesText, safeText, shapeText, shortDigest, table } from "../text.ts"
 

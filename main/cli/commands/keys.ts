@@ -1,5 +1,5 @@
 import type { Register } from "../main.ts"
-import type { Key } from "../../contract/schema.ts"
+import type { Key } from "../../contract/schema/keys.ts"
 import { table } from "../text.ts"
 
 export const registerKeys: Register = (program, run) => {

@@ -1,5 +1,5 @@
 import { AppError } from "../../contract/errors.ts"
-import type { Mode } from "../../contract/schema.ts"
+import type { Mode } from "../../contract/schema/base.ts"
 import type { Register } from "../main.ts"
 import { bytesText, durationText, notAppliedText, shortDigest } from "../text.ts"
 

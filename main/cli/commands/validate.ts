@@ -1,5 +1,5 @@
 import path from "node:path"
-import type { Validation } from "../../contract/schema.ts"
+import type { Validation } from "../../contract/schema/validate.ts"
 import type { Register } from "../main.ts"
 import { parseBatch, parseNormalise } from "../options.ts"
 

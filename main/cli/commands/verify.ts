@@ -1,5 +1,5 @@
 import { exitCodeFor } from "../../contract/errors.ts"
-import type { Check } from "../../contract/schema.ts"
+import type { Check } from "../../contract/schema/verify.ts"
 import type { Register } from "../main.ts"
 import { durationText, notAppliedText, safeText } from "../text.ts"
 

@@ -1,6 +1,6 @@
 /** The page of a validation: did sealing change anything, and what does it cost. */
 import * as Plot from "@observablehq/plot"
-import type { Validation } from "../../contract/schema.ts"
+import type { Validation } from "../../contract/schema/validate.ts"
 import { facts, page, plotFigure, section, type Figure } from "./page.ts"
 import { plot, SERIES } from "./plots.ts"
 

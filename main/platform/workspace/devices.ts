@@ -1,4 +1,4 @@
-import { deviceSchema, type Device } from "../../contract/schema.ts"
+import { deviceSchema, type Device } from "../../contract/schema/keys.ts"
 import type { DeviceStore } from "../../services/ports.ts"
 import { Records } from "./records.ts"
 

@@ -5,7 +5,7 @@
 import { createHash, createPrivateKey, generateKeyPairSync, sign, type KeyObject } from "node:crypto"
 import path from "node:path"
 import { AppError } from "../../contract/errors.ts"
-import { keySchema, type Key } from "../../contract/schema.ts"
+import { keySchema, type Key } from "../../contract/schema/keys.ts"
 import { p256TagIdentity, p256TagRecipient } from "../../core/age/p256tag.ts"
 import { softwareP256 } from "../../core/age/p256.ts"
 import type { Identity, Random } from "../../core/age/recipient.ts"

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises"
 import path from "node:path"
 import { AppError } from "../../contract/errors.ts"
-import type { FileRef } from "../../contract/schema.ts"
+import type { FileRef } from "../../contract/schema/base.ts"
 import { readAll } from "../../core/bytes/source.ts"
 import type { KeyStore, TrustStore } from "../../services/ports.ts"
 import { openRegular } from "../files.ts"

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs"
 import path from "node:path"
 import { expect, test } from "vitest"
-import type { FileRef } from "../../../main/contract/schema.ts"
+import type { FileRef } from "../../../main/contract/schema/base.ts"
 import { fromFloat16 } from "../../../main/core/bytes/float16.ts"
 import { writeNpyHeader, type NpyDtype } from "../../../main/core/bytes/npy-header.ts"
 import { localFiles } from "../../../main/platform/files.ts"
