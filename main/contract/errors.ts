@@ -158,6 +158,7 @@ const TABLE = {
   WINDOW_NOT_ADMITTED: [
     EXIT.refused,
     "Open the newest link that `sealwright serve` printed: each one opens one window.",
+  ],
   // Registries and the folders that stand in for them.
   REGISTRY_REFERENCE_INVALID: [
     EXIT.usage,
