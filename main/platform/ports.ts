@@ -13,6 +13,7 @@ import { keyStore } from "./keys/store.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
+import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
@@ -55,6 +56,7 @@ export function localPorts(
     runtime: runtimeLauncher,
     reports: reportRenderer,
     machine: localMachine(workspace),
+    registries: registries(files.pathOf),
     random,
     now,
     reportFault: (error) => {

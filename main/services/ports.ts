@@ -7,6 +7,7 @@ import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { KeyStore } from "./ports/keys.ts"
+import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
 export interface Ports {
@@ -18,6 +19,7 @@ export interface Ports {
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
   readonly machine: Machine
+  readonly registries: Registries
   readonly random: Random
   /** The time now. */
   readonly now: () => Date
