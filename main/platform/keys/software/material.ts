@@ -6,13 +6,13 @@ import { createPrivateKey, generateKeyPairSync, sign, createPublicKey, type KeyO
 import { AppError } from "../../../contract/errors.ts"
 import type { Key } from "../../../contract/schema/keys.ts"
 import { MLKEM_SEED_BYTES, mlkemKeyPair } from "../../../core/age/mlkem.ts"
-import { pqTagIdentity, pqTagRecipientText } from "../../../core/age/mlkem768p256tag.ts"
+import { pqTagIdentity, pqTagRecipient } from "../../../core/age/mlkem768p256tag.ts"
 import { softwareP256, type P256Key } from "../../../core/age/p256.ts"
 import { p256TagIdentity, p256TagRecipient } from "../../../core/age/p256tag.ts"
 import type { Identity, Random } from "../../../core/age/recipient.ts"
 import { parseIdentity } from "../../../core/age/recipients.ts"
 import { generateX25519, x25519IdentityText } from "../../../core/age/x25519.ts"
-import { parseBase64, toBase64, toUtf8, wipe } from "../../../core/bytes/bytes.ts"
+import { concat, parseBase64, toBase64, toUtf8, wipe } from "../../../core/bytes/bytes.ts"
 import type { NewKey } from "../../../services/ports/keys.ts"
 import { pemOf, pointOf } from "../public-key.ts"
 
@@ -56,7 +56,7 @@ function makeP256(purpose: Key["purpose"], algorithm: Key["algorithm"], random: 
       public: {
         algorithm,
         publicKeyPem,
-        recipient: pqTagRecipientText(mlkemKeyPair(seed).publicKey, pointOf(publicKey)),
+        recipient: pqTagRecipient(concat(mlkemKeyPair(seed).publicKey, pointOf(publicKey))).text,
       },
     }
   } finally {
