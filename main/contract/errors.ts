@@ -161,7 +161,10 @@ const TABLE = {
     "The director and the release managers do not say the same: do not install, and tell both.",
   ],
   DEPLOYMENT_NOT_FOR_DEVICE: [EXIT.refused, "This was made for another device or another kind of hardware."],
-  DEPLOYMENT_NONE: [EXIT.refused, "The director has nothing for this device: ask for a release to be published to it."],
+  DEPLOYMENT_NONE: [
+    EXIT.refused,
+    "The director has nothing for this device: ask for a release to be published to it.",
+  ],
   DEPLOYMENT_REPLAYED: [
     EXIT.refused,
     "The counter of this device is past this manifest: it is a replay. Fetch a fresh export.",
@@ -187,7 +190,10 @@ const TABLE = {
     EXIT.refused,
     "The signatures are for another draft: write a new request and have that signed.",
   ],
-  TRUST_INVALID: [EXIT.usage, "Check keys and thresholds: every role needs at least as many keys as its threshold."],
+  TRUST_INVALID: [
+    EXIT.usage,
+    "Check keys and thresholds: every role needs at least as many keys as its threshold.",
+  ],
   ROLE_ASSURANCE: [
     EXIT.refused,
     "The role demands better protected keys: use a key in a TPM or token, or change the role's level.",
@@ -197,7 +203,10 @@ const TABLE = {
   RELEASE_NOT_FOUND: [EXIT.missing, "Run `sealwright release list` to see the releases."],
   RELEASE_EXISTS: [EXIT.exists, "Choose another name: a release never changes."],
   RELEASE_GATE: [EXIT.refused, "Run `sealwright release show` to see which gates are still closed."],
-  RING_NOT_FOUND: [EXIT.missing, "Run `sealwright fleet ring list`, or make it with `sealwright fleet ring set`."],
+  RING_NOT_FOUND: [
+    EXIT.missing,
+    "Run `sealwright fleet ring list`, or make it with `sealwright fleet ring set`.",
+  ],
 
   RUNTIME_FAILED: [
     EXIT.internal,

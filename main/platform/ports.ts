@@ -12,6 +12,7 @@ import { workerBackend } from "./payload/worker-backend.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
+import { documentFiles } from "./workspace/documents.ts"
 import { softwareKeys } from "./workspace/software-keys.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
@@ -37,6 +38,7 @@ export function localPorts(workspace: string): {
     payload: payloadEngine(backend),
     keys,
     devices: deviceFiles(path.join(workspace, "devices")),
+    documents: documentFiles(path.join(workspace, "documents")),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
     reports: reportRenderer,

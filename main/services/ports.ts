@@ -6,6 +6,7 @@ import type { RuntimeLevel } from "../contract/schema/run.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Identity, Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { Documents } from "./ports/documents.ts"
 
 /** All of them. */
 export interface Ports {
@@ -14,6 +15,7 @@ export interface Ports {
   readonly keys: KeyStore
   readonly devices: DeviceStore
   readonly trust: TrustStore
+  readonly documents: Documents
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
   readonly machine: Machine

@@ -40,18 +40,21 @@ it("has every recording of the set", () => {
 })
 
 describe("behaves as the suite demands", () => {
-  it.each(asRecorded.map((recording) => [recording.test, recording] as const))("%s", async (_name, recording) => {
-    const client = new Replay(recording)
-    for (const [index, step] of recording.steps.entries()) {
-      const failure = await client.play(step)
-      const what = `step ${index} (${step.command}) of ${recording.test}: ${String(failure)}`
-      expect(failure === null ? 0 : 1, what).toBe(step.exit_code)
-      expect(client.kept(), what).toEqual(
-        Object.fromEntries(Object.entries(step.trusted_after).map(([name, { sha256 }]) => [name, sha256])),
-      )
-      expect(client.downloaded, what).toEqual([...step.downloaded_sha256].sort())
-    }
-  })
+  it.each(asRecorded.map((recording) => [recording.test, recording] as const))(
+    "%s",
+    async (_name, recording) => {
+      const client = new Replay(recording)
+      for (const [index, step] of recording.steps.entries()) {
+        const failure = await client.play(step)
+        const what = `step ${index} (${step.command}) of ${recording.test}: ${String(failure)}`
+        expect(failure === null ? 0 : 1, what).toBe(step.exit_code)
+        expect(client.kept(), what).toEqual(
+          Object.fromEntries(Object.entries(step.trusted_after).map(([name, { sha256 }]) => [name, sha256])),
+        )
+        expect(client.downloaded, what).toEqual([...step.downloaded_sha256].sort())
+      }
+    },
+  )
 
   it("refuses a cached role under a second delegator with other keys", async () => {
     const [recording] = inverted
@@ -100,7 +103,9 @@ class Replay {
 
   /** SHA-256 by file name, as the suite looks at a client's folder. */
   kept(): Record<string, string> {
-    const files = [...this.#trusted].map(([role, bytes]) => [`${encodeURIComponent(role)}.json`, hash(bytes)] as const)
+    const files = [...this.#trusted].map(
+      ([role, bytes]) => [`${encodeURIComponent(role)}.json`, hash(bytes)] as const,
+    )
     return Object.fromEntries(files.filter(([name]) => !name.startsWith(".")))
   }
 

@@ -65,7 +65,7 @@ export class TufClient {
 
   /** 5.3 to 5.6 for the top-level roles. */
   async refresh(source: MetadataSource): Promise<void> {
-    await this.#updateRoot(source)
+    await this.followRoots(source)
     await this.#updateTimestamp(source)
     await this.#updateSnapshot(source)
     await this.loadTargets("targets", "root", source)
@@ -91,7 +91,7 @@ export class TufClient {
         pending.length = 0
         break
       }
-      pending.push(...children.reverse())
+      pending.push(...children.toReversed())
     }
     return null
   }
@@ -130,7 +130,7 @@ export class TufClient {
   }
 
   /** 5.3: every version between the trusted root and the newest, each signed by the one before and by itself. */
-  async #updateRoot(source: MetadataSource): Promise<void> {
+  async followRoots(source: MetadataSource): Promise<void> {
     for (let step = 0; step < MAX_ROOT_ROTATIONS; step += 1) {
       const version = this.#root.signed.version + 1
       const name = `${version}.root.json`
@@ -189,8 +189,7 @@ export class TufClient {
     checkVersion(next.signed.version, info.version, "the snapshot") // 5.5.4
     for (const [file, { version }] of Object.entries(kept?.signed.meta ?? {})) {
       const now = Object.hasOwn(next.signed.meta, file) ? next.signed.meta[file] : undefined
-      if (now === undefined)
-        throw new AppError("METADATA_ROLLBACK", `the snapshot no longer lists ${file}`) // 5.5.5
+      if (now === undefined) throw new AppError("METADATA_ROLLBACK", `the snapshot no longer lists ${file}`) // 5.5.5
       checkNotOlder(now.version, version, file)
     }
     this.#checkFresh(next, "the snapshot") // 5.5.6
@@ -224,7 +223,7 @@ export class TufClient {
 }
 
 /** Throws METADATA_UNSIGNED unless `delegator` gives `role` keys, and enough different ones of them signed. */
-export function checkDelegation(
+function checkDelegation(
   delegator: MetadataByKind["root"] | MetadataByKind["targets"],
   role: string,
   metadata: MetadataByKind[Kind],
@@ -233,7 +232,10 @@ export function checkDelegation(
   try {
     delegator.verifyDelegate(role, metadata)
   } catch (error) {
-    throw new AppError("METADATA_UNSIGNED", `${name}: ${error instanceof Error ? error.message : "not signed"}`)
+    throw new AppError(
+      "METADATA_UNSIGNED",
+      `${name}: ${error instanceof Error ? error.message : "not signed"}`,
+    )
   }
 }
 
