@@ -117,12 +117,7 @@ export function toTargets(plan: TrustPlan, version: number, now: Date): Signed {
     targets: {},
     delegations: {
       keys: toKeys(roles.map((name) => plan.roles[name])),
-      roles: roles.map((name) => ({
-        ...toRole(plan.roles[name]),
-        name,
-        terminating: true,
-        paths: [DELEGATED[name]],
-      })),
+      roles: roles.map((name) => toDelegation(name, plan.roles[name])),
     },
     [GATES]: plan.gates,
     [OFFLINE]: plan.offlineDays,
@@ -215,6 +210,10 @@ function toKeys(roles: readonly RolePlan[]) {
 
 function toRole({ keys, threshold, assurance }: RolePlan) {
   return { keyids: keys.map(({ keyId }) => keyId), threshold, [LEVEL]: assurance }
+}
+
+function toDelegation(name: DelegatedRole, role: RolePlan) {
+  return { name, terminating: true, paths: [DELEGATED[name]], ...toRole(role) }
 }
 
 function fromRole(role: z.infer<typeof roleObject>, keys: z.infer<typeof keysObject>): RolePlan {

@@ -115,7 +115,7 @@ function newest(
   documents: ReadonlyMap<string, Uint8Array>,
   role: string,
 ): { readonly version: number; readonly bytes: Uint8Array } | null {
-  const found = [...documents].filter(([name]) => name.endsWith(`.${role}.json`)).at(-1)
+  const found = [...documents].find(([name]) => name.endsWith(`.${role}.json`))
   return found === undefined ? null : { version: Number(found[0].split(".")[0]), bytes: found[1] }
 }
 
