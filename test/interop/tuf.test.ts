@@ -68,10 +68,10 @@ class FolderFetcher extends BaseFetcher {
     this.#folder = folder
   }
 
-  override async fetch(url: string): Promise<ReadableStream<Uint8Array>> {
+  override async fetch(url: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     const file = path.join(this.#folder, decodeURIComponent(path.basename(url)))
     if (!existsSync(file)) throw new DownloadHTTPError("not found", 404)
-    const bytes = readFileSync(file)
+    const bytes = Uint8Array.from(readFileSync(file))
     return new ReadableStream({
       start(controller) {
         controller.enqueue(bytes)
