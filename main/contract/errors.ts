@@ -213,6 +213,8 @@ const TABLE = {
   RING_NOT_FOUND: [
     EXIT.missing,
     "Run `sealwright fleet ring list`, or make it with `sealwright fleet ring set`.",
+  ],
+
   // Keys in files, keyrings, TPMs and tokens.
   PROMPT_UNAVAILABLE: [
     EXIT.key,
