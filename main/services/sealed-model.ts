@@ -2,9 +2,8 @@
 import type { FileRef } from "../contract/schema/base.ts"
 import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
-import { wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
-import { openGrant, readSignatures, readTrust } from "./package-access.ts"
+import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
 export interface SealedModelRequest {
@@ -38,7 +37,8 @@ export async function loadSealedModel(
   try {
     const contents = await readSealFile(file)
     const statements = readSignatures(contents, trust.keys, ports.now())
-    const { part, grant, payload } = await openGrant(ports, file, contents, device)
+    const granted = await openGrant(ports, file, contents, device)
+    const { part, grant, payload } = granted
     try {
       const runtime = await ports.runtime.start(
         {
@@ -49,6 +49,7 @@ export async function loadSealedModel(
           key: payload.key,
           trustedPems: trust.pems,
           modelSignature: grant.modelSignature,
+          overlay: grant.overlay,
           modelRoot: grant.document.model.root,
         },
         { level, minimum: grant.document.policy.minimumRuntime },
@@ -60,7 +61,7 @@ export async function loadSealedModel(
         statement: statements.get(part.digest)?.statement.predicate ?? {},
       }
     } finally {
-      wipe(payload.key)
+      wipeGranted(granted)
     }
   } finally {
     // The runtime has its own descriptor of the file.
