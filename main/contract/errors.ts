@@ -143,6 +143,22 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Keys in files, keyrings, TPMs and tokens.
+  PROMPT_UNAVAILABLE: [
+    EXIT.key,
+    "Run the command in a terminal, or hand the answer over with --passphrase-fd N or --pin-fd N.",
+  ],
+  PROMPT_MISMATCH: [EXIT.usage, "Type the same passphrase twice."],
+  PASSPHRASE_WRONG: [
+    EXIT.key,
+    "Check the keyboard layout and try again. A lost passphrase cannot be recovered.",
+  ],
+  KEY_PROVIDER_UNAVAILABLE: [EXIT.unavailable, "Run `sealwright keys doctor` to see what is missing."],
+  ASSURANCE_TOO_LOW: [
+    EXIT.refused,
+    "Enrol the device with a key in hardware, or ask whoever wrote the policy for a lower level.",
+  ],
+
   RUNTIME_FAILED: [
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",

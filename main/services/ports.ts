@@ -1,11 +1,12 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
 import type { FileRef } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
-import type { Device, Key } from "../contract/schema/keys.ts"
+import type { Device } from "../contract/schema/keys.ts"
 import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
-import type { Identity, Random } from "../core/age/recipient.ts"
+import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { KeyStore } from "./ports/keys.ts"
 import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
@@ -158,20 +159,6 @@ export interface PayloadEngine {
   decrypt(job: DecryptJob, control: JobControl): Promise<DecryptResult>
   /** SHA-256 of a stretch of a file. */
   digest(file: number, offset: number, length: number, control: JobControl): Promise<Uint8Array>
-}
-
-/** Private keys, wherever they live. Private bytes never cross this port. */
-export interface KeyStore {
-  /** Throws KEY_EXISTS, NAME_INVALID. */
-  create(name: string, purpose: Key["purpose"], algorithm: Key["algorithm"]): Promise<Key>
-  list(): Promise<readonly Key[]>
-  /** Throws KEY_NOT_FOUND. Without a purpose, a signing key goes first. */
-  find(name: string, purpose?: Key["purpose"]): Promise<Key>
-  remove(key: Key): Promise<void>
-  /** ECDSA over SHA-256 of `message`, DER. Throws KEY_PURPOSE for a device key. */
-  sign(key: Key, message: Uint8Array): Promise<Uint8Array>
-  /** The age identity of a device key. Throws KEY_PURPOSE for a signing key. */
-  identity(key: Key): Promise<Identity>
 }
 
 export interface DeviceStore {
