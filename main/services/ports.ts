@@ -7,6 +7,7 @@ import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { KeyStore } from "./ports/keys.ts"
+import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
@@ -15,6 +16,7 @@ export interface Ports {
   readonly payload: PayloadEngine
   readonly keys: KeyStore
   readonly devices: DeviceStore
+  readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
@@ -44,9 +46,12 @@ export interface OpenFile extends ByteSource {
   close(): Promise<void>
 }
 
-/** Files by reference. Only `refer` and this port's implementation know paths. */
+/** Files by reference. Only `refer`, `pathOf` and this port's implementation know paths. */
 export interface Files {
-  refer(path: string): FileRef
+  /** `as`: the reference the path had in an engine that ended, if it had one. */
+  refer(path: string, as?: FileRef | null): FileRef
+  /** For answers to a host only: what a client sees is the reference. Throws FILE_NOT_FOUND. */
+  pathOf(file: FileRef): string
   /** Throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_REGULAR, PATH_NOT_UTF8. */
   open(file: FileRef): Promise<OpenFile>
   /**
