@@ -235,11 +235,27 @@ const TABLE = {
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
   ],
+  // Levels of the sealed runtime.
+  RUNTIME_LEVEL: [
+    EXIT.refused,
+    "Run `sealwright doctor` to see which level this machine reaches and what would raise it.",
+  ],
+  RUNTIME_MEMORY: [
+    EXIT.unavailable,
+    "Raise the limit of locked memory (RLIMIT_MEMLOCK, LimitMEMLOCK= in a systemd unit) or free some memory.",
+  ],
   NATIVE_MISSING: [
     EXIT.unavailable,
     "Build it with `npm run build:native` (needs python3 and a C++ compiler).",
   ],
 
+  // Hosts and windows
+  PORT_TAKEN: [EXIT.unavailable, "Choose another port with --port, or leave it out to get one that is free."],
+  UI_NOT_BUILT: [EXIT.unavailable, "Build the user interface with `npm run build:ui`."],
+  WINDOW_NOT_ADMITTED: [
+    EXIT.refused,
+    "Open the newest link that `sealwright serve` printed: each one opens one window.",
+  ],
   // Registries and the folders that stand in for them.
   REGISTRY_REFERENCE_INVALID: [
     EXIT.usage,
