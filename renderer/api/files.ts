@@ -19,10 +19,10 @@ export interface SendOptions {
 /** Hands files that belong together to the engine, in order. Throws CANCELLED, NO_SPACE, FILE_CHANGED, FILE_NAME_UNSAFE. */
 export async function sendFiles(files: readonly File[], options: SendOptions): Promise<readonly SentFile[]> {
   if (desktop !== null) {
-    const { refer } = desktop
+    const bridge = desktop
     return Promise.all(
       files.map(async (file) => ({
-        file: fileRefSchema.parse(await refer(file)),
+        file: fileRefSchema.parse(await bridge.refer(file)),
         name: file.name,
         bytes: file.size,
       })),
@@ -33,7 +33,9 @@ export async function sendFiles(files: readonly File[], options: SendOptions): P
   const sent: SentFile[] = []
   let before = 0
   for (const [index, file] of files.entries()) {
-    const ref = await put(tickets[index] ?? "", file, options.signal, (bytes) => options.onProgress(before + bytes))
+    const ref = await put(tickets[index] ?? "", file, options.signal, (bytes) =>
+      options.onProgress(before + bytes),
+    )
     before += file.size
     sent.push({ file: ref, name: file.name, bytes: file.size })
   }

@@ -21,7 +21,15 @@ export const openModels = new Store<readonly OpenModel[]>(readKept())
 openModels.subscribe(() => sessionStorage.setItem(KEY, JSON.stringify(openModels.value)))
 
 export function addModel(file: FileRef, name: string, rest: Partial<OpenModel> = {}): void {
-  const model: OpenModel = { file, name, openedAt: Date.now(), data: null, labels: null, normalise: null, ...rest }
+  const model: OpenModel = {
+    file,
+    name,
+    openedAt: Date.now(),
+    data: null,
+    labels: null,
+    normalise: null,
+    ...rest,
+  }
   openModels.update((all) => [model, ...all.filter((each) => each.file !== file)])
 }
 

@@ -2,7 +2,7 @@
 import { useSyncExternalStore } from "react"
 import { fileRefSchema, type FileRef } from "../../main/contract/schema/base.ts"
 
-export const SCREENS = ["models", "packages", "devices", "protect", "validate", "activity", "doctor"] as const
+const SCREENS = ["models", "packages", "devices", "protect", "validate", "activity", "doctor"] as const
 export type Screen = (typeof SCREENS)[number]
 
 export interface Route {

@@ -46,8 +46,8 @@ function Denied() {
         This window has no key
       </Title>
       <Text size="sm" maw={460}>
-        Each link that <Code>sealwright serve</Code> prints opens one window. This one was used already, or the
-        host was started anew. Open the newest link it printed.
+        Each link that <Code>sealwright serve</Code> prints opens one window. This one was used already, or
+        the host was started anew. Open the newest link it printed.
       </Text>
       <Button onClick={() => location.reload()} variant="default">
         Try again

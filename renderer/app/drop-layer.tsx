@@ -11,10 +11,17 @@ import { bytesText } from "../ui/units.ts"
 export function DropLayer({ route }: { readonly route: Route }) {
   return (
     <>
-      <Dropzone.FullScreen active onDrop={(files) => void takeFiles(files, route)} className="sw-drop" zIndex={400}>
+      <Dropzone.FullScreen
+        active
+        onDrop={(files: File[]) => void takeFiles(files, route)}
+        className="sw-drop"
+        zIndex={400}
+      >
         <div className="sw-drop-inner">
           <IconFileDownload size={40} aria-hidden />
-          <Text fw={600}>Drop it: a model opens in Models, a package in Packages, .npy arrays become test data</Text>
+          <Text fw={600}>
+            Drop it: a model opens in Models, a package in Packages, .npy arrays become test data
+          </Text>
         </div>
       </Dropzone.FullScreen>
       <Arriving />

@@ -77,8 +77,19 @@ export function Frame() {
           <NavigationLink key={item.screen} item={item} route={route} />
         ))}
         <div className="sw-nav-foot">
-          <Tooltip label={<>All actions <Kbd size="xs">Ctrl K</Kbd></>}>
-            <ActionIcon variant="subtle" color="gray" onClick={() => spotlight.open()} aria-label="All actions">
+          <Tooltip
+            label={
+              <>
+                All actions <Kbd size="xs">Ctrl K</Kbd>
+              </>
+            }
+          >
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              onClick={() => spotlight.open()}
+              aria-label="All actions"
+            >
               <IconCommand size={16} />
             </ActionIcon>
           </Tooltip>
@@ -153,7 +164,12 @@ function SchemeSwitch() {
   const Icon = scheme === "dark" ? IconSun : IconMoon
   return (
     <Tooltip label={`Switch to ${other}`}>
-      <ActionIcon variant="subtle" color="gray" onClick={() => setColorScheme(other)} aria-label={`Switch to ${other}`}>
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        onClick={() => setColorScheme(other)}
+        aria-label={`Switch to ${other}`}
+      >
         <Icon size={16} />
       </ActionIcon>
     </Tooltip>

@@ -10,6 +10,7 @@ import { go } from "../api/router.ts"
 import { useStore } from "../api/store.ts"
 import type { State } from "../ui/state.tsx"
 import { rateText } from "../ui/step-bar.tsx"
+import { plural } from "../ui/units.ts"
 
 export function StatusBar() {
   const engine = useEngineWords()
@@ -22,7 +23,7 @@ export function StatusBar() {
       {devices !== undefined && (
         <UnstyledButton className="sw-status-item" onClick={() => go("devices")}>
           <span className="sw-dot" data-state={devices.length === 0 ? "neutral" : best.state} aria-hidden />
-          {devices.length === 0 ? "no devices yet" : `${devices.length.toLocaleString("en")} devices, ${best.text}`}
+          {devices.length === 0 ? "no devices yet" : `${plural(devices.length, "device")}, ${best.text}`}
         </UnstyledButton>
       )}
       <span className="sw-status-space" />
@@ -33,9 +34,9 @@ export function StatusBar() {
 
 function Dot({ state, text }: { readonly state: State; readonly text: string }) {
   return (
-    <UnstyledButton className="sw-status-item" onClick={() => go("doctor")} role="status">
+    <UnstyledButton className="sw-status-item" onClick={() => go("doctor")}>
       <span className="sw-dot" data-state={state} aria-hidden />
-      {text}
+      <span aria-live="polite">{text}</span>
     </UnstyledButton>
   )
 }
@@ -59,7 +60,10 @@ function useEngineWords(): { readonly state: State; readonly text: string } {
   if (link !== "open" || engine === null) return { state: "neutral", text: "connecting" }
   switch (engine.state) {
     case "running":
-      return { state: "verified", text: engine.restarts === 0 ? "engine" : `engine, restarted ${engine.restarts}×` }
+      return {
+        state: "verified",
+        text: engine.restarts === 0 ? "engine" : `engine, restarted ${engine.restarts}×`,
+      }
     case "starting":
     case "restarting":
       return { state: "attention", text: `engine ${engine.state}` }

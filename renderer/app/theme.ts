@@ -21,6 +21,13 @@ export const theme = createTheme({
   fontFamily: "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif",
   fontFamilyMonospace: "ui-monospace, 'Cascadia Mono', 'SF Mono', 'DejaVu Sans Mono', monospace",
   fontSizes: { xs: "12px", sm: "13px", md: "14px", lg: "16px", xl: "18px" },
+  headings: {
+    sizes: {
+      h3: { fontSize: "17px" },
+      h4: { fontSize: "16px" },
+      h5: { fontSize: "13px", lineHeight: "1.6" },
+    },
+  },
   defaultRadius: "sm",
   cursorType: "pointer",
   respectReducedMotion: true,
@@ -33,7 +40,9 @@ export const theme = createTheme({
     SegmentedControl: { defaultProps: { size: "xs" } },
     Checkbox: { defaultProps: { size: "xs" } },
     Tooltip: { defaultProps: { openDelay: 300, transitionProps: { duration: 80 } } },
-    Modal: { defaultProps: { size: "md", centered: true, lockScroll: false, transitionProps: { duration: 100 } } },
+    Modal: {
+      defaultProps: { size: "md", centered: true, lockScroll: false, transitionProps: { duration: 100 } },
+    },
   },
 })
 

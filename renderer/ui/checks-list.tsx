@@ -14,7 +14,13 @@ export interface CheckLine {
   readonly evidence?: ReactNode
 }
 
-export function ChecksList({ label, checks }: { readonly label: string; readonly checks: readonly CheckLine[] }) {
+export function ChecksList({
+  label,
+  checks,
+}: {
+  readonly label: string
+  readonly checks: readonly CheckLine[]
+}) {
   return (
     <ul className="sw-checks" aria-label={label}>
       {checks.map((check) => (
@@ -48,7 +54,12 @@ function CheckItem({ check }: { readonly check: CheckLine }) {
       ) : (
         <>
           <UnstyledButton className="sw-check" onClick={() => setOpen(!isOpen)} aria-expanded={isOpen}>
-            <IconChevronRight size={14} aria-hidden className="sw-check-chevron" data-open={isOpen || undefined} />
+            <IconChevronRight
+              size={14}
+              aria-hidden
+              className="sw-check-chevron"
+              data-open={isOpen || undefined}
+            />
             {line}
           </UnstyledButton>
           {isOpen && <div className="sw-check-evidence">{check.evidence}</div>}

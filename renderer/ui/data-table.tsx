@@ -68,7 +68,10 @@ export function DataTable<T extends object>({ label, rows, columns, idOf, onOpen
                 aria-sort={state === null ? "none" : state === "asc" ? "ascending" : "descending"}
                 data-align={column.align}
               >
-                <UnstyledButton onClick={() => setSorting(nextSorting(sorting, column.id))} className="sw-table-sort">
+                <UnstyledButton
+                  onClick={() => setSorting(nextSorting(sorting, column.id))}
+                  className="sw-table-sort"
+                >
                   {column.heading}
                   {state === "asc" && <IconChevronUp size={12} aria-hidden />}
                   {state === "desc" && <IconChevronDown size={12} aria-hidden />}
@@ -78,7 +81,13 @@ export function DataTable<T extends object>({ label, rows, columns, idOf, onOpen
           })}
         </div>
       </div>
-      <div ref={scroller} className="sw-table-body" role="rowgroup" tabIndex={0} aria-label={`${label}, rows`}>
+      <div
+        ref={scroller}
+        className="sw-table-body"
+        role="rowgroup"
+        tabIndex={0}
+        aria-label={`${label}, rows`}
+      >
         <div style={{ height: virtual.getTotalSize(), position: "relative" }} role="presentation">
           {virtual.getVirtualItems().map(({ index, start }) => {
             const row = sorted[index]
@@ -93,7 +102,11 @@ export function DataTable<T extends object>({ label, rows, columns, idOf, onOpen
                 tabIndex={onOpen === undefined ? undefined : 0}
                 onClick={() => onOpen?.(row)}
                 onKeyDown={(event) => open(event, row)}
-                style={{ gridTemplateColumns: template, transform: `translateY(${start}px)`, height: ROW_HEIGHT }}
+                style={{
+                  gridTemplateColumns: template,
+                  transform: `translateY(${start}px)`,
+                  height: ROW_HEIGHT,
+                }}
               >
                 {columns.map((column) => (
                   <div key={column.id} role="cell" data-align={column.align} className="sw-ellipsis">

@@ -13,7 +13,13 @@ export function FailureNotice({
   readonly onRetry?: (() => void) | undefined
 }) {
   return (
-    <Alert color="red" variant="outline" icon={<IconAlertCircle size={18} aria-hidden />} role="alert" className="sw-failure">
+    <Alert
+      color="red"
+      variant="outline"
+      icon={<IconAlertCircle size={18} aria-hidden />}
+      role="alert"
+      className="sw-failure"
+    >
       <Text fw={600} className="sw-wrap">
         {failure.message}
       </Text>

@@ -11,7 +11,11 @@ export const packageColumns: readonly Column<PackageEntry>[] = [
     width: "minmax(160px, 2fr)",
     value: ({ name }) => name,
     cell: ({ name, bytes }) =>
-      bytes === null ? <StateBadge state="refused">{name} (missing)</StateBadge> : <span title={name}>{name}</span>,
+      bytes === null ? (
+        <StateBadge state="refused">{name} (missing)</StateBadge>
+      ) : (
+        <span title={name}>{name}</span>
+      ),
   },
   {
     id: "model",
@@ -28,7 +32,13 @@ export const packageColumns: readonly Column<PackageEntry>[] = [
     cell: ({ devices }) =>
       devices.length === 0 ? "–" : devices.length === 1 ? devices[0] : `${devices.length} devices`,
   },
-  { id: "mode", heading: "Mode", width: "90px", value: ({ mode }) => mode ?? "", cell: ({ mode }) => mode ?? "–" },
+  {
+    id: "mode",
+    heading: "Mode",
+    width: "90px",
+    value: ({ mode }) => mode ?? "",
+    cell: ({ mode }) => mode ?? "–",
+  },
   {
     id: "bytes",
     heading: "Size",

@@ -22,9 +22,12 @@ const COLORS: Readonly<Record<State, string>> = {
 }
 
 export function StateIcon({ state, size = 16 }: { readonly state: State; readonly size?: number }) {
-  const Icon = { verified: IconCircleCheck, attention: IconAlertTriangle, refused: IconCircleX, neutral: IconCircleDashed }[
-    state
-  ]
+  const Icon = {
+    verified: IconCircleCheck,
+    attention: IconAlertTriangle,
+    refused: IconCircleX,
+    neutral: IconCircleDashed,
+  }[state]
   return <Icon size={size} color={COLORS[state]} aria-hidden className="sw-icon" />
 }
 

@@ -23,7 +23,8 @@ const STATES: Readonly<Record<StepLine["state"], State>> = {
 
 export function StepBar({ step }: { readonly step: StepLine }) {
   const { progress, state } = step
-  const share = state === "done" ? 1 : progress === null || progress.total === 0 ? 0 : progress.done / progress.total
+  const share =
+    state === "done" ? 1 : progress === null || progress.total === 0 ? 0 : progress.done / progress.total
   const percent = Math.floor(share * 100)
   return (
     <div className="sw-step" data-step={step.id} data-state={state}>
@@ -46,7 +47,8 @@ export function StepBar({ step }: { readonly step: StepLine }) {
 
 export function rateText({ unit, rate, etaSeconds, done, total }: Progress): string {
   const percent = total === 0 ? 0 : Math.floor((done / total) * 100)
-  const speed = unit === "bytes" ? `${bytesText(rate)}/s` : `${rate.toFixed(0)} rows/s`
+  // A handful of slow things has a share and a time, but no rate worth reading.
+  const speed = unit === "bytes" ? `, ${bytesText(rate)}/s` : rate >= 2 ? `, ${rate.toFixed(0)} rows/s` : ""
   const left = etaSeconds === null || etaSeconds < 0.5 ? "" : `, ${durationText(etaSeconds)} left`
-  return `${percent} %, ${speed}${left}`
+  return `${percent} %${speed}${left}`
 }

@@ -42,7 +42,9 @@ export function TestData({ file }: { readonly file: FileRef }) {
           Choose arrays…
         </Button>
         <Text size="xs" c="dimmed">
-          {model?.data == null ? "Without any, random inputs are used: no accuracy." : "NumPy .npy; drop new ones to replace them."}
+          {(model?.data ?? null) === null
+            ? "Without any, random inputs are used: no accuracy."
+            : "NumPy .npy; drop new ones to replace them."}
         </Text>
       </Group>
     </div>

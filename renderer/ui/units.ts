@@ -14,7 +14,8 @@ export function bytesText(bytes: number): string {
 
 export function countText(count: number): string {
   if (count < 10_000) return count.toLocaleString("en")
-  const [value, unit] = count < 1e6 ? [count / 1e3, "k"] : count < 1e9 ? [count / 1e6, "M"] : [count / 1e9, "G"]
+  const [value, unit] =
+    count < 1e6 ? [count / 1e3, "k"] : count < 1e9 ? [count / 1e6, "M"] : [count / 1e9, "G"]
   return `${value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${unit}`
 }
 
@@ -32,7 +33,11 @@ export function percentText(share: number, digits = 1): string {
 }
 
 export function shapeText(shape: readonly (number | string | null)[] | null): string {
-  return shape === null ? "any shape" : shape.length === 0 ? "scalar" : shape.map((size) => size ?? "?").join(" × ")
+  return shape === null
+    ? "any shape"
+    : shape.length === 0
+      ? "scalar"
+      : shape.map((size) => size ?? "?").join(" × ")
 }
 
 /** "3 minutes ago"; the exact time belongs in a tooltip. */

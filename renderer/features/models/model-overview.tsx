@@ -44,7 +44,12 @@ export function ModelOverview({ file, model }: { readonly file: FileRef; readonl
             ["Parameters", countText(model.parameters)],
             ["Operator sets", model.opsets.map(({ domain, version }) => `${domain} ${version}`).join(", ")],
             ["Made by", model.producer === "" ? "not said" : model.producer],
-            ["External files", model.externalFiles.length === 0 ? "none" : model.externalFiles.map(({ name, bytes }) => `${name} (${bytesText(bytes)})`).join(", ")],
+            [
+              "External files",
+              model.externalFiles.length === 0
+                ? "none"
+                : model.externalFiles.map(({ name, bytes }) => `${name} (${bytesText(bytes)})`).join(", "),
+            ],
             ...(model.customDomains.length === 0
               ? []
               : ([["Custom operators", model.customDomains.join(", ")]] as const)),
@@ -83,9 +88,18 @@ function ParameterStrip({ model }: { readonly model: ModelSummary }) {
   const largest = segments.toSorted((a, b) => b.bytes - a.bytes).slice(0, 5)
   return (
     <>
-      <div className="sw-strip" role="img" aria-label={`Largest: ${largest.map(({ name, share }) => `${name} ${percentText(share)}`).join(", ")}`}>
+      <div
+        className="sw-strip"
+        role="img"
+        aria-label={`Largest: ${largest.map(({ name, share }) => `${name} ${percentText(share)}`).join(", ")}`}
+      >
         {segments.map(({ name, bytes, share, color }, index) => (
-          <Tooltip key={index} label={`${name}: ${bytesText(bytes)}, ${percentText(share)}`} maw={360} multiline>
+          <Tooltip
+            key={index}
+            label={`${name}: ${bytesText(bytes)}, ${percentText(share)}`}
+            maw={360}
+            multiline
+          >
             <div style={{ flexGrow: bytes, background: color }} />
           </Tooltip>
         ))}
@@ -122,6 +136,11 @@ function toSegments({ tensors }: ModelSummary) {
     out.push({ name, bytes, share: bytes / total, color: COLORS[out.length % COLORS.length] ?? "" })
   }
   if (small > 0)
-    out.push({ name: `${small} small tensors`, bytes: smallBytes, share: smallBytes / Math.max(1, total), color: "#7b8794" })
+    out.push({
+      name: `${small} small tensors`,
+      bytes: smallBytes,
+      share: smallBytes / Math.max(1, total),
+      color: "#7b8794",
+    })
   return out
 }

@@ -3,6 +3,7 @@ import { IconShieldLock } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import type { FileRef } from "../../../main/contract/schema/base.ts"
 import type { ModelSummary } from "../../../main/contract/schema/inspect.ts"
+import { closeModel } from "../../api/open-models.ts"
 import { queries } from "../../api/queries.ts"
 import { go } from "../../api/router.ts"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
@@ -41,14 +42,26 @@ function Loaded({ file, model }: { readonly file: FileRef; readonly model: Model
       subtitle={facts}
       isFilled
       actions={
-        <Button
-          leftSection={<IconShieldLock size={16} aria-hidden />}
-          onClick={() => go("protect", file)}
-          data-autofocus
-          autoFocus
-        >
-          Protect…
-        </Button>
+        <>
+          <Button
+            variant="subtle"
+            color="gray"
+            onClick={() => {
+              closeModel(file)
+              go("models")
+            }}
+          >
+            Close
+          </Button>
+          <Button
+            leftSection={<IconShieldLock size={16} aria-hidden />}
+            onClick={() => go("protect", file)}
+            data-autofocus
+            autoFocus
+          >
+            Protect…
+          </Button>
+        </>
       }
     >
       <Tabs defaultValue="overview" className="sw-tabs" keepMounted={false}>

@@ -40,7 +40,12 @@ function NoModels() {
         action={
           <Group gap="md" justify="center">
             <OpenButton />
-            <Anchor component="button" size="sm" onClick={() => void openSample().catch(showFailure)} data-sample>
+            <Anchor
+              component="button"
+              size="sm"
+              onClick={() => void openSample().catch(showFailure)}
+              data-sample
+            >
               Use the sample model
             </Anchor>
           </Group>

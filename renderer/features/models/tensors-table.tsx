@@ -47,7 +47,13 @@ const COLUMNS: readonly Column<Tensor & { readonly index: number }>[] = [
     value: ({ shape }) => shape.reduce((product, size) => product * size, 1),
     cell: ({ shape }) => shapeText(shape),
   },
-  { id: "type", heading: "Type", width: "90px", value: ({ type }) => type, cell: ({ type }) => type.toLowerCase() },
+  {
+    id: "type",
+    heading: "Type",
+    width: "90px",
+    value: ({ type }) => type,
+    cell: ({ type }) => type.toLowerCase(),
+  },
   {
     id: "bytes",
     heading: "Size",
