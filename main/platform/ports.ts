@@ -9,6 +9,7 @@ import { localMachine } from "./machine.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
+import { credentialFiles } from "./registry/credentials.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
@@ -33,6 +34,12 @@ export function localPorts(workspace: string): {
   const random = (size: number) => new Uint8Array(randomBytes(size))
   const files = localFiles()
   const keys = softwareKeys(path.join(workspace, "keys"), random, now)
+  const remote = registries({
+    pathOf: files.pathOf,
+    credentials: credentialFiles(process.env),
+    environment: process.env,
+    now,
+  })
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
@@ -42,7 +49,7 @@ export function localPorts(workspace: string): {
     runtime: runtimeLauncher,
     reports: reportRenderer,
     machine: localMachine(workspace),
-    registries: registries(files.pathOf),
+    registries: remote,
     random,
     now,
     reportFault: (error) => {
@@ -50,7 +57,11 @@ export function localPorts(workspace: string): {
       if (process.env["SEALWRIGHT_DEBUG"] === "1") process.stderr.write(`${describeFault(error)}\n`)
     },
   }
-  return { ports, close: async () => backend.close() }
+  const close = async () => {
+    remote.close()
+    await backend.close()
+  }
+  return { ports, close }
 }
 
 /** Where the workspace is when nobody says: SEALWRIGHT_HOME, or the XDG data folder. */
