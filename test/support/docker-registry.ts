@@ -37,7 +37,16 @@ export async function dockerRegistry(
     execFileSync(
       "openssl",
       ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"].concat(
-        ["-subj", "/CN=test registry", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        [
+          "-subj",
+          "/CN=test registry",
+          "-addext",
+          "subjectAltName=IP:127.0.0.1",
+          "-keyout",
+          key,
+          "-out",
+          certificate,
+        ],
       ),
       { stdio: "pipe" },
     )
@@ -95,7 +104,7 @@ export async function freePort(): Promise<number> {
 }
 
 async function listening(port: number, child: ChildProcess): Promise<void> {
-  for (const deadline = Date.now() + 20_000; ; ) {
+  for (const deadline = Date.now() + 20_000; ;) {
     const socket = connect(port, "127.0.0.1")
     const isOpen = await new Promise<boolean>((resolve) => {
       socket.once("connect", () => resolve(true))

@@ -47,11 +47,13 @@ export class Authorizer {
    */
   async answer(refusal: Answer, scope: string, signal: AbortSignal): Promise<string> {
     const challenge = parseChallenge(refusal.header("www-authenticate"))
-    if (challenge === null) throw unauthorized(`${this.#origin.host} wants a login of a kind that is not known`)
+    if (challenge === null)
+      throw unauthorized(`${this.#origin.host} wants a login of a kind that is not known`)
     this.#credential ??= this.#credentials.find(this.#origin.host)
     const credential = await this.#credential
     if (challenge.kind === "basic") {
-      if (credential?.kind !== "password") throw unauthorized(`${this.#origin.host} wants a user name and a password`)
+      if (credential?.kind !== "password")
+        throw unauthorized(`${this.#origin.host} wants a user name and a password`)
       const value = basicHeader(credential)
       this.#headers.set(EVERYTHING, { value, until: Number.POSITIVE_INFINITY })
       return value
@@ -90,7 +92,8 @@ export class Authorizer {
     if (!URL.canParse(challenge.realm))
       throw new AppError("REGISTRY_MISBEHAVED", "the registry names a token server that is not an address")
     const realm = new URL(challenge.realm)
-    const isSafe = realm.protocol === "https:" || (realm.protocol === "http:" && this.#origin.protocol === "http:")
+    const isSafe =
+      realm.protocol === "https:" || (realm.protocol === "http:" && this.#origin.protocol === "http:")
     if (!isSafe)
       throw new AppError("REGISTRY_REDIRECT", "the registry names a token server that is reached without TLS")
     return realm

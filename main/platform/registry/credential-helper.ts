@@ -40,7 +40,9 @@ export async function runHelper(
   const isUnknown = /credentials not found/i.test(output.toString("utf8", 0, 1000))
   if (verb === "get" && (status === "absent" || isUnknown)) return null
   throw failed(
-    status === "absent" ? `the credential helper ${name} is not installed` : `the credential helper ${name} failed`,
+    status === "absent"
+      ? `the credential helper ${name} is not installed`
+      : `the credential helper ${name} failed`,
   )
 }
 

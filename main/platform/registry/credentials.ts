@@ -59,7 +59,12 @@ export function credentialFiles(environment: NodeJS.ProcessEnv): CredentialStore
       const config = (await readConfig(file)) ?? {}
       const helper = helperFor(config, host)
       if (helper !== null) {
-        await runHelper(helper, "store", JSON.stringify({ ServerURL: host, Username: username, Secret: password }), environment)
+        await runHelper(
+          helper,
+          "store",
+          JSON.stringify({ ServerURL: host, Username: username, Secret: password }),
+          environment,
+        )
         return "helper"
       }
       const auth = Buffer.from(`${username}:${password}`).toString("base64")
@@ -100,7 +105,11 @@ function isSet(text: string | undefined): text is string {
   return text !== undefined && text !== ""
 }
 
-async function findIn(config: Config, host: string, environment: NodeJS.ProcessEnv): Promise<Credential | null> {
+async function findIn(
+  config: Config,
+  host: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<Credential | null> {
   const helper = helperFor(config, host)
   if (helper !== null) {
     const found = await askHelper(helper, host, environment)
@@ -125,7 +134,11 @@ function keyFor(config: Config, host: string): string | null {
   const wanted = host.toLowerCase()
   return (
     Object.keys(config.auths ?? {}).find(
-      (key) => key.replace(/^https?:\/\//, "").replace(/\/.*$/, "").toLowerCase() === wanted,
+      (key) =>
+        key
+          .replace(/^https?:\/\//, "")
+          .replace(/\/.*$/, "")
+          .toLowerCase() === wanted,
     ) ?? null
   )
 }
@@ -151,7 +164,11 @@ function decodeAuth(auth: string): Credential {
   const text = Buffer.from(auth, "base64").toString("utf8")
   const colon = text.indexOf(":")
   if (colon < 0) throw unreadable("a stored login is damaged")
-  return { kind: "password", username: text.slice(0, colon), password: text.slice(colon + 1).replace(/\0+$/, "") }
+  return {
+    kind: "password",
+    username: text.slice(0, colon),
+    password: text.slice(colon + 1).replace(/\0+$/, ""),
+  }
 }
 
 async function readConfig(file: string): Promise<Config | null> {

@@ -22,28 +22,30 @@ export async function downloadBlob(
   onBytes: OnBytes = () => {},
 ): Promise<void> {
   const state = new Arrived(blob, target, onBytes)
-  await session.retrying(signal, async (progressed) => {
-    const before = state.bytes
-    const range: Record<string, string> = before === 0 ? {} : { range: `bytes=${before}-` }
-    const request = { method: "GET", to: path, scope, expect: [200, 206, 416], headers: range } as const
-    const answer = await session.once(request, signal)
-    if (!beginsAt(answer, blob, before)) state.startOver()
-    if (answer.status === 416) {
-      // It cannot continue, though it has the blob: from the start, then.
-      answer.drop()
-      throw new RangeUnusable()
-    }
-    try {
-      await state.take(answer)
-    } finally {
-      if (state.bytes > before) progressed()
-    }
-  }).catch(async (error: unknown) => {
-    if (!(error instanceof RangeUnusable)) throw error
-    state.startOver()
-    const request = { method: "GET", to: path, scope, expect: [200] } as const
-    await state.take(await session.once(request, signal))
-  })
+  await session
+    .retrying(signal, async (progressed) => {
+      const before = state.bytes
+      const range: Record<string, string> = before === 0 ? {} : { range: `bytes=${before}-` }
+      const request = { method: "GET", to: path, scope, expect: [200, 206, 416], headers: range } as const
+      const answer = await session.once(request, signal)
+      if (!beginsAt(answer, blob, before)) state.startOver()
+      if (answer.status === 416) {
+        // It cannot continue, though it has the blob: from the start, then.
+        answer.drop()
+        throw new RangeUnusable()
+      }
+      try {
+        await state.take(answer)
+      } finally {
+        if (state.bytes > before) progressed()
+      }
+    })
+    .catch(async (error: unknown) => {
+      if (!(error instanceof RangeUnusable)) throw error
+      state.startOver()
+      const request = { method: "GET", to: path, scope, expect: [200] } as const
+      await state.take(await session.once(request, signal))
+    })
   state.checkDigest()
 }
 
@@ -116,7 +118,10 @@ class Arrived {
     try {
       for await (const piece of answer.body) {
         if (this.#bytes + waiting + piece.length > this.#blob.size)
-          throw new AppError("REGISTRY_MISBEHAVED", `the registry sends more than the ${this.#blob.size} bytes due`)
+          throw new AppError(
+            "REGISTRY_MISBEHAVED",
+            `the registry sends more than the ${this.#blob.size} bytes due`,
+          )
         pieces.push(piece)
         waiting += piece.length
         if (waiting >= STRETCH_BYTES) await flush()

@@ -3,7 +3,12 @@
  * serves: it costs nothing at start (undici took a third of a second to load), knows proxies and extra authorities, and moves
  * bytes as fast as a loopback registry can.
  */
-import { request as httpRequest, Agent as HttpAgent, type ClientRequest, type IncomingMessage } from "node:http"
+import {
+  request as httpRequest,
+  Agent as HttpAgent,
+  type ClientRequest,
+  type IncomingMessage,
+} from "node:http"
 import { request as httpsRequest, Agent as HttpsAgent } from "node:https"
 import { createSecureContext, getCACertificates } from "node:tls"
 import { AppError } from "../../contract/errors.ts"
@@ -107,9 +112,13 @@ export class HttpClient {
       headers: { "user-agent": "sealwright", ...headers, ...(body && { "content-length": body.length }) },
       signal,
     })
-    request.setTimeout(this.#settings.idleMs, () =>
-      request.destroy(new NetworkFailure("REGISTRY_UNREACHABLE", `${url.host} does not answer`)),
-    )
+    let silence: NetworkFailure | null = null
+    request.setTimeout(this.#settings.idleMs, () => {
+      silence = new NetworkFailure("REGISTRY_UNREACHABLE", `${url.host} does not answer`)
+      request.destroy(silence)
+    })
+    // A connection that we gave up looks like one that broke.
+    const explain = (error: unknown) => silence ?? asFailure(error, url, signal)
     let isAnswered = false
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", (message) => {
@@ -117,7 +126,7 @@ export class HttpClient {
         resolve(message)
       })
       // A connection may break after the answer too; whoever reads the body then learns of it.
-      request.on("error", (error) => reject(asFailure(error, url, signal)))
+      request.on("error", (error) => reject(explain(error)))
     })
     // The answer may come, or the connection break, while the body is still on its way.
     answered.catch(() => {})
@@ -125,9 +134,9 @@ export class HttpClient {
       await Promise.race([sendBody(request, body, () => isAnswered), answered])
     } catch (error) {
       request.destroy()
-      throw asFailure(error, url, signal)
+      throw explain(error)
     }
-    return new StreamedAnswer(await answered, url, signal, this.#settings.documentMs)
+    return new StreamedAnswer(await answered, url, explain, this.#settings.documentMs)
   }
 }
 
@@ -158,14 +167,19 @@ class StreamedAnswer implements Answer {
   readonly status: number
   readonly url: URL
   readonly #message: IncomingMessage
-  readonly #signal: AbortSignal
+  readonly #explain: (error: unknown) => unknown
   readonly #documentMs: number
 
-  constructor(message: IncomingMessage, url: URL, signal: AbortSignal, documentMs: number) {
+  constructor(
+    message: IncomingMessage,
+    url: URL,
+    explain: (error: unknown) => unknown,
+    documentMs: number,
+  ) {
     this.status = message.statusCode ?? 0
     this.url = url
     this.#message = message
-    this.#signal = signal
+    this.#explain = explain
     this.#documentMs = documentMs
     message.on("error", () => {}) // whoever reads the body gets it; an answer that is dropped has no reader
   }
@@ -223,7 +237,7 @@ class StreamedAnswer implements Answer {
       // A message without an encoding yields buffers.
       for await (const part of this.#message as AsyncIterable<Buffer>) yield part
     } catch (error) {
-      throw asFailure(error, this.url, this.#signal)
+      throw this.#explain(error)
     }
     if (!this.#message.complete) throw truncated(this.url)
   }
@@ -231,7 +245,8 @@ class StreamedAnswer implements Answer {
 
 function follow(exchange: Exchange, answer: Answer): Exchange {
   const location = answer.header("location")
-  if (location === null || !URL.canParse(location, answer.url.href)) throw redirected("a redirect without address")
+  if (location === null || !URL.canParse(location, answer.url.href))
+    throw redirected("a redirect without address")
   const url = new URL(location, answer.url)
   if (exchange.url.protocol === "https:" && url.protocol !== "https:")
     throw redirected("a redirect from TLS to an address without")
@@ -246,14 +261,19 @@ function asFailure(error: unknown, url: URL, signal: AbortSignal): unknown {
   const code = "code" in error ? String(error.code) : ""
   if (error.name === "AbortError") return error
   if (TLS_FAULT.test(code))
-    return new AppError("REGISTRY_TLS", `${url.host} has no certificate to be trusted (${code})`, { cause: error })
+    return new AppError("REGISTRY_TLS", `${url.host} has no certificate to be trusted (${code})`, {
+      cause: error,
+    })
   if (code === "EPROTO")
     return new AppError("REGISTRY_TLS", `${url.host} does not speak TLS`, { cause: error })
-  if (code === "ECONNRESET" || code === "EPIPE" || code === "ERR_STREAM_PREMATURE_CLOSE") return truncated(url, error)
+  if (code === "ECONNRESET" || code === "EPIPE" || code === "ERR_STREAM_PREMATURE_CLOSE")
+    return truncated(url, error)
   if (code.startsWith("HPE_") || code === "ERR_HTTP_INVALID_STATUS_CODE")
     return new AppError("REGISTRY_MISBEHAVED", `${url.host} does not speak HTTP (${code})`, { cause: error })
   if (/^E[A-Z_]+$/.test(code) || code.startsWith("ERR_"))
-    return new NetworkFailure("REGISTRY_UNREACHABLE", `${url.host} cannot be reached (${code})`, { cause: error })
+    return new NetworkFailure("REGISTRY_UNREACHABLE", `${url.host} cannot be reached (${code})`, {
+      cause: error,
+    })
   return error
 }
 

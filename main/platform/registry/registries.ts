@@ -57,7 +57,9 @@ export function registries(settings: RegistrySettings): Registries & { readonly 
 /** The authority that was named, and those other registry tools keep for this host. */
 async function authorities(host: string, authority: string | null): Promise<readonly string[]> {
   const found = await Promise.all(
-    CERTIFICATE_FOLDERS.map(async (folder) => readFile(path.join(folder, host, "ca.crt"), "utf8").catch(() => null)),
+    CERTIFICATE_FOLDERS.map(async (folder) =>
+      readFile(path.join(folder, host, "ca.crt"), "utf8").catch(() => null),
+    ),
   )
   const named =
     authority === null

@@ -28,7 +28,10 @@ const MAX_ROUNDS = 200
 const SETTLE_MS = 60
 const MAX_PAGES = 100
 
-export async function listReferrers(repository: RemoteRepository, digest: Digest): Promise<readonly Referrer[]> {
+export async function listReferrers(
+  repository: RemoteRepository,
+  digest: Digest,
+): Promise<readonly Referrer[]> {
   const listed = (await fromApi(repository, digest)) ?? (await fromFallback(repository, digest))
   const found: Referrer[] = []
   const seen = new Set<Digest>()
@@ -60,7 +63,11 @@ export async function attachReferrer(
   )
 }
 
-export async function removeReferrer(repository: RemoteRepository, subject: Digest, digest: Digest): Promise<void> {
+export async function removeReferrer(
+  repository: RemoteRepository,
+  subject: Digest,
+  digest: Digest,
+): Promise<void> {
   await changeIndex(repository, subject, (entries) =>
     includes(entries, digest) ? entries.filter(({ descriptor }) => descriptor.digest !== digest) : entries,
   )
@@ -94,11 +101,15 @@ async function changeIndex(
 }
 
 /** The registry's own list, or `null` when it keeps none. */
-async function fromApi(repository: RemoteRepository, digest: Digest): Promise<readonly ReferrerEntry[] | null> {
+async function fromApi(
+  repository: RemoteRepository,
+  digest: Digest,
+): Promise<readonly ReferrerEntry[] | null> {
   const entries: ReferrerEntry[] = []
   let next: string | null = repository.at(`referrers/${digest}`)
   for (let page = 0; next !== null; page += 1) {
-    if (page === MAX_PAGES) throw new AppError("REGISTRY_TOO_LARGE", `more than ${MAX_PAGES} pages of referrers`)
+    if (page === MAX_PAGES)
+      throw new AppError("REGISTRY_TOO_LARGE", `more than ${MAX_PAGES} pages of referrers`)
     const { answer, bytes } = await repository.session.document(
       { method: "GET", to: next, scope: repository.scope("pull"), expect: [200, 400, 404, 405] },
       MAX_MANIFEST_BYTES,

@@ -57,7 +57,8 @@ export class RemoteRepository implements Repository {
     answer.drop()
     if (answer.status === 404) return null
     const length = answer.length()
-    if (length === null) throw new AppError("REGISTRY_MISBEHAVED", "the registry does not say how long a blob is")
+    if (length === null)
+      throw new AppError("REGISTRY_MISBEHAVED", "the registry does not say how long a blob is")
     return length
   }
 
@@ -152,7 +153,8 @@ export class RemoteRepository implements Repository {
     if (isDigest(reference)) return reference
     const digest = answer.header("docker-content-digest")
     // The header is optional: without it the manifest itself says.
-    if (digest === null || !isDigest(digest)) return (await this.manifest(reference))?.descriptor.digest ?? null
+    if (digest === null || !isDigest(digest))
+      return (await this.manifest(reference))?.descriptor.digest ?? null
     return digest
   }
 
@@ -200,7 +202,8 @@ export class RemoteRepository implements Repository {
   async deleteManifest(digest: Digest): Promise<void> {
     checkDigest(digest)
     const stored = await this.manifest(digest)
-    if (stored === null) throw new AppError("REGISTRY_NOT_FOUND", `${digest.slice(0, 19)}… is not in ${this.name}`)
+    if (stored === null)
+      throw new AppError("REGISTRY_NOT_FOUND", `${digest.slice(0, 19)}… is not in ${this.name}`)
     const request = {
       method: "DELETE",
       to: this.at(`manifests/${digest}`),

@@ -34,7 +34,7 @@ export async function withRetries<T>(
   signal: AbortSignal,
   action: (progressed: () => void) => Promise<T>,
 ): Promise<T> {
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ;) {
     try {
       return await action(() => {
         failures = 0
