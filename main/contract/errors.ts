@@ -94,6 +94,13 @@ const TABLE = {
     "This was not encrypted to that key. Check the device name, or ask for a package made for it.",
   ],
 
+  // Overlays of fleet mode (FORMAT 6).
+  OVERLAY_MALFORMED: [
+    EXIT.input,
+    "The grant is damaged or was made by a program this version does not understand: ask for a new one.",
+  ],
+  OVERLAY_MISMATCH: [EXIT.refused, "The grant belongs to another package or device: ask for the right one."],
+
   JSON_MALFORMED: [EXIT.input, "The document is not strict JSON: fetch it again from its source."],
   SEAL_MALFORMED: [EXIT.input, "This is not a .seal file, or it is damaged: fetch it again from its source."],
   SEAL_TRUNCATED: [EXIT.input, "The .seal file ends too early: copy it again and compare its size."],
@@ -136,15 +143,47 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Keys in files, keyrings, TPMs and tokens.
+  PROMPT_UNAVAILABLE: [
+    EXIT.key,
+    "Run the command in a terminal, or hand the answer over with --passphrase-fd N or --pin-fd N.",
+  ],
+  PROMPT_MISMATCH: [EXIT.usage, "Type the same passphrase twice."],
+  PASSPHRASE_WRONG: [
+    EXIT.key,
+    "Check the keyboard layout and try again. A lost passphrase cannot be recovered.",
+  ],
+  KEY_PROVIDER_UNAVAILABLE: [EXIT.unavailable, "Run `sealwright keys doctor` to see what is missing."],
+  ASSURANCE_TOO_LOW: [
+    EXIT.refused,
+    "Enrol the device with a key in hardware, or ask whoever wrote the policy for a lower level.",
+  ],
+
   RUNTIME_FAILED: [
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
+  ],
+  // Levels of the sealed runtime.
+  RUNTIME_LEVEL: [
+    EXIT.refused,
+    "Run `sealwright doctor` to see which level this machine reaches and what would raise it.",
+  ],
+  RUNTIME_MEMORY: [
+    EXIT.unavailable,
+    "Raise the limit of locked memory (RLIMIT_MEMLOCK, LimitMEMLOCK= in a systemd unit) or free some memory.",
   ],
   NATIVE_MISSING: [
     EXIT.unavailable,
     "Build it with `npm run build:native` (needs python3 and a C++ compiler).",
   ],
 
+  // Hosts and windows
+  PORT_TAKEN: [EXIT.unavailable, "Choose another port with --port, or leave it out to get one that is free."],
+  UI_NOT_BUILT: [EXIT.unavailable, "Build the user interface with `npm run build:ui`."],
+  WINDOW_NOT_ADMITTED: [
+    EXIT.refused,
+    "Open the newest link that `sealwright serve` printed: each one opens one window.",
+  ],
   // Registries and the folders that stand in for them.
   REGISTRY_REFERENCE_INVALID: [
     EXIT.usage,

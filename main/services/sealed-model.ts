@@ -1,9 +1,9 @@
 /** A package loaded into a sealed runtime. */
 import type { FileRef } from "../contract/schema/base.ts"
+import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
-import { wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
-import { openGrant, readSignatures, readTrust } from "./package-access.ts"
+import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
 export interface SealedModelRequest {
@@ -22,11 +22,13 @@ export interface SealedModel {
 
 /**
  * Checks signatures and grant, then lets a fresh runtime process decrypt and load the model. This process never sees a
- * plaintext weight. The runtime refuses a model other than the one the signed grant names.
+ * plaintext weight. The runtime refuses a model other than the one the signed grant names, and gets no key unless it reached
+ * `level` (null: whatever this machine reaches) and the level the grant demands (RUNTIME_LEVEL).
  */
 export async function loadSealedModel(
   ports: Ports,
   request: SealedModelRequest,
+  level: RuntimeLevel | null,
   signal: AbortSignal,
 ): Promise<SealedModel> {
   const device = await ports.devices.find(request.device)
@@ -35,7 +37,8 @@ export async function loadSealedModel(
   try {
     const contents = await readSealFile(file)
     const statements = readSignatures(contents, trust.keys, ports.now())
-    const { part, grant, payload } = await openGrant(ports, file, contents, device)
+    const granted = await openGrant(ports, file, contents, device)
+    const { part, grant, payload } = granted
     try {
       const runtime = await ports.runtime.start(
         {
@@ -46,8 +49,10 @@ export async function loadSealedModel(
           key: payload.key,
           trustedPems: trust.pems,
           modelSignature: grant.modelSignature,
+          overlay: grant.overlay,
           modelRoot: grant.document.model.root,
         },
+        { level, minimum: grant.document.policy.minimumRuntime },
         signal,
       )
       return {
@@ -56,7 +61,7 @@ export async function loadSealedModel(
         statement: statements.get(part.digest)?.statement.predicate ?? {},
       }
     } finally {
-      wipe(payload.key)
+      wipeGranted(granted)
     }
   } finally {
     // The runtime has its own descriptor of the file.

@@ -118,7 +118,7 @@ export class HttpClient {
       request.destroy(silence)
     })
     // A connection that we gave up looks like one that broke.
-    const explain = (error: unknown) => silence ?? asFailure(error, url, signal)
+    const explain = (error: unknown): Error => silence ?? asFailure(error, url, signal)
     let isAnswered = false
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", (message) => {
@@ -167,15 +167,10 @@ class StreamedAnswer implements Answer {
   readonly status: number
   readonly url: URL
   readonly #message: IncomingMessage
-  readonly #explain: (error: unknown) => unknown
+  readonly #explain: (error: unknown) => Error
   readonly #documentMs: number
 
-  constructor(
-    message: IncomingMessage,
-    url: URL,
-    explain: (error: unknown) => unknown,
-    documentMs: number,
-  ) {
+  constructor(message: IncomingMessage, url: URL, explain: (error: unknown) => Error, documentMs: number) {
     this.status = message.statusCode ?? 0
     this.url = url
     this.#message = message
@@ -255,9 +250,10 @@ function follow(exchange: Exchange, answer: Answer): Exchange {
   return { ...exchange, url, headers: url.origin === exchange.url.origin ? (exchange.headers ?? {}) : others }
 }
 
-function asFailure(error: unknown, url: URL, signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason
-  if (error instanceof AppError || !(error instanceof Error)) return error
+function asFailure(error: unknown, url: URL, signal: AbortSignal): Error {
+  if (!(error instanceof Error)) return new Error(String(error))
+  if (signal.aborted) return new AppError("CANCELLED", "the operation was cancelled", { cause: error })
+  if (error instanceof AppError) return error
   const code = "code" in error ? String(error.code) : ""
   if (error.name === "AbortError") return error
   if (TLS_FAULT.test(code))

@@ -1,6 +1,6 @@
 /** Trying again: only what may help, with waits that grow, differ between clients, and respect what the registry asks. */
 import { setTimeout as delay } from "node:timers/promises"
-import { AppError } from "../../contract/errors.ts"
+import { AppError, toAppError } from "../../contract/errors.ts"
 import { NetworkFailure } from "./http.ts"
 
 export interface RetryPolicy {
@@ -40,7 +40,7 @@ export async function withRetries<T>(
         failures = 0
       })
     } catch (error) {
-      signal.throwIfAborted()
+      if (signal.aborted) throw toAppError(signal.reason)
       failures += 1
       if (failures >= policy.attempts || !mayHelp(error, policy)) throw error
       await delay(waitMs(policy, failures, error), undefined, { signal })

@@ -258,7 +258,11 @@ describe("credential files", () => {
   })
 
   /** A helper that keeps logins in a file and writes down how it was called. */
-  function helper(): { readonly folder: string; readonly environment: NodeJS.ProcessEnv; calls(): string } {
+  function helper(): {
+    readonly folder: string
+    readonly environment: NodeJS.ProcessEnv
+    readonly calls: () => string
+  } {
     const folder = temporaryFolder()
     const script = `#!/bin/sh
 echo "$@" >> '${folder}/calls'
