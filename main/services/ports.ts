@@ -6,6 +6,7 @@ import type { RuntimeLevel } from "../contract/schema/run.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { Registries } from "./ports/registry.ts"
 
@@ -14,6 +15,8 @@ export interface Ports {
   readonly files: Files
   readonly payload: PayloadEngine
   readonly keys: KeyStore
+  readonly attestor: Attestor
+  readonly counters: HardwareCounters
   readonly devices: DeviceStore
   readonly trust: TrustStore
   readonly runtime: RuntimeLauncher

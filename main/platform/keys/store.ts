@@ -11,16 +11,21 @@ import { keyRecordSchema, toKey, type KeyRecord } from "./record.ts"
 
 const PURPOSES = ["signing", "device", "attestation"] as const
 
+export type KeyRecords = Readonly<Record<Key["purpose"], Records<KeyRecord>>>
+
 /** `folder`: the workspace's `keys`. One folder a purpose, so a device and a signing key may share a name. */
-export function keyStore(folder: string, providers: readonly KeyProvider[], now: () => Date): KeyStore {
+export function keyRecords(folder: string): KeyRecords {
   const codes = { missing: "KEY_NOT_FOUND", exists: "KEY_EXISTS" } as const
   const recordsOf = (purpose: Key["purpose"]) =>
     new Records<KeyRecord>(path.join(folder, purpose), keyRecordSchema, codes)
-  const records = {
+  return {
     signing: recordsOf("signing"),
     device: recordsOf("device"),
     attestation: recordsOf("attestation"),
   }
+}
+
+export function keyStore(records: KeyRecords, providers: readonly KeyProvider[], now: () => Date): KeyStore {
   const providerOf = (name: Key["provider"]): KeyProvider => {
     const provider = providers.find((candidate) => candidate.name === name)
     if (provider === undefined)
