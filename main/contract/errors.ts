@@ -136,6 +136,18 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Enrolment and certificates
+  ATTESTATION_MALFORMED: [
+    EXIT.input,
+    "The device's answer cannot be read: run `sealwright device init` on the device again.",
+  ],
+  ATTESTATION_REFUSED: [
+    EXIT.refused,
+    "The evidence does not prove what it should: enrol the device again from its own computer, or enrol it at a lower level.",
+  ],
+  CERTIFICATE_MALFORMED: [EXIT.input, "Give a certificate, request or revocation list in PEM or DER form."],
+  CREDENTIAL_PASSPHRASE: [EXIT.key, "Check the passphrase of the file; nothing was imported."],
+
   RUNTIME_FAILED: [
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
