@@ -148,6 +148,22 @@ const TABLE = {
   CERTIFICATE_MALFORMED: [EXIT.input, "Give a certificate, request or revocation list in PEM or DER form."],
   CREDENTIAL_PASSPHRASE: [EXIT.key, "Check the passphrase of the file; nothing was imported."],
 
+  // Inference firewall
+  CLIENT_UNKNOWN: [EXIT.refused, "Use the token that `sealwright runtime start` gave for this client."],
+  RATE_LIMITED: [
+    EXIT.unavailable,
+    "Wait as long as the message says, or ask for a grant with a higher rate.",
+  ],
+  BUDGET_SPENT: [EXIT.refused, "The number of rows the grant allows is used up: ask for a new grant."],
+  INPUT_REFUSED: [
+    EXIT.refused,
+    "The grant's policy does not allow such values: check the data and its scale.",
+  ],
+  EXTRACTION_SUSPECTED: [
+    EXIT.refused,
+    "The client's questions look like an attempt to copy the model. Its operator can clear it with `sealwright runtime clear`.",
+  ],
+
   RUNTIME_FAILED: [
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
