@@ -168,6 +168,15 @@ const TABLE = {
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
   ],
+  // Levels of the sealed runtime.
+  RUNTIME_LEVEL: [
+    EXIT.refused,
+    "Run `sealwright doctor` to see which level this machine reaches and what would raise it.",
+  ],
+  RUNTIME_MEMORY: [
+    EXIT.unavailable,
+    "Raise the limit of locked memory (RLIMIT_MEMLOCK, LimitMEMLOCK= in a systemd unit) or free some memory.",
+  ],
   NATIVE_MISSING: [
     EXIT.unavailable,
     "Build it with `npm run build:native` (needs python3 and a C++ compiler).",

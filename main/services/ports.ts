@@ -2,7 +2,7 @@
 import type { FileRef } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Device, Key } from "../contract/schema/keys.ts"
-import type { RuntimeLevel } from "../contract/schema/run.ts"
+import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Identity, Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
@@ -227,7 +227,8 @@ export interface ValueInfo {
 
 /** The process that alone holds plaintext weights. Everything ends with `close`, whatever state it is in. */
 export interface RuntimeProcess {
-  readonly level: RuntimeLevel
+  /** The level asked for, the level reached, and every measure with its result. */
+  readonly level: LevelReport
   readonly model: LoadedModel
   /** `sessionMs` is the time inside the inference engine alone. */
   infer(
@@ -239,9 +240,21 @@ export interface RuntimeProcess {
   close(): Promise<void>
 }
 
+export interface RuntimeOptions {
+  /** Exactly this level, or a refusal; null takes the highest the machine reaches. */
+  readonly level: RuntimeLevel | null
+  /** The grant's word: a runtime that reaches less does not get the key. */
+  readonly minimum: RuntimeLevel
+}
+
 export interface RuntimeLauncher {
-  /** Starts a process, loads the model in it. Throws MODEL_UNSUPPORTED, RUNTIME_FAILED and what opening a payload throws. */
-  start(model: ModelSource, signal: AbortSignal): Promise<RuntimeProcess>
+  /**
+   * Starts a process, loads the model in it. Throws RUNTIME_LEVEL before any key is handed over when the process did not
+   * reach what is wanted; MODEL_UNSUPPORTED, RUNTIME_MEMORY, RUNTIME_FAILED and what opening a payload throws.
+   */
+  start(model: ModelSource, options: RuntimeOptions, signal: AbortSignal): Promise<RuntimeProcess>
+  /** What a runtime on this machine reaches, by starting one without a model. */
+  probe(signal: AbortSignal): Promise<LevelReport>
 }
 
 /** Turns measurements into pages people read. */
