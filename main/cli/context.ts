@@ -53,6 +53,16 @@ export class Context {
     process.stdout.write(this.isJson ? `${JSON.stringify(value, null, 2)}\n` : `${text()}\n`)
   }
 
+  /** Resolves when the user wants an end. What comes after still runs: an interruption is the ordinary end of such a command. */
+  async interrupted(): Promise<void> {
+    const { signal } = this.#abort
+    if (signal.aborted) return
+    // Waiting for a signal alone does not keep a process up.
+    const keepAlive = setInterval(() => {}, 2 ** 30)
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }))
+    clearInterval(keepAlive)
+  }
+
   async close(): Promise<void> {
     await this.#close()
   }

@@ -9,6 +9,7 @@ import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerRuntime } from "./commands/runtime.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { Context, type GlobalOptions } from "./context.ts"
@@ -27,6 +28,7 @@ const COMMANDS: readonly Register[] = [
   registerVerify,
   registerOpen,
   registerRun,
+  registerRuntime,
   registerValidate,
   registerDoctor,
 ]

@@ -10,6 +10,13 @@ import { inspectSchema, summarySchema } from "./schema/inspect.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
+import {
+  clearClientSchema,
+  runtimeIdSchema,
+  servedSchema,
+  startEventSchema,
+  startRuntimeSchema,
+} from "./schema/serving.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
 import { validateEventSchema, validateSchema } from "./schema/validate.ts"
 import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
@@ -33,6 +40,13 @@ export const clientContract = {
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
+  runtimes: {
+    /** The result is a runtime that answers; it stays after the job. */
+    start: oc.input(startRuntimeSchema).output(eventIterator(startEventSchema)),
+    list: oc.output(z.array(servedSchema)),
+    stop: oc.input(runtimeIdSchema).output(servedSchema),
+    clear: oc.input(clearClientSchema).output(servedSchema),
+  },
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
   jobs: {

@@ -149,6 +149,10 @@ const TABLE = {
   CREDENTIAL_PASSPHRASE: [EXIT.key, "Check the passphrase of the file; nothing was imported."],
 
   // Inference firewall
+  POLICY_MALFORMED: [EXIT.input, "docs/FORMAT.md lists what a policy may hold; every field may be left out."],
+  RUNTIME_NOT_FOUND: [EXIT.missing, "Run `sealwright runtime status` to see the runtimes of this workspace."],
+  RUNTIME_BUSY: [EXIT.unavailable, "Stop the other runtime with `sealwright runtime stop`, or use it."],
+  PEER_REFUSED: [EXIT.refused, "Connect as the user who started the runtime."],
   CLIENT_UNKNOWN: [EXIT.refused, "Use the token that `sealwright runtime start` gave for this client."],
   RATE_LIMITED: [
     EXIT.unavailable,

@@ -10,6 +10,9 @@ import { nativeBackend } from "./payload/native-backend.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { reportRenderer } from "./report/renderer.ts"
+import { auditLog } from "./serving/audit-log.ts"
+import { runBudgets } from "./serving/run-budgets.ts"
+import { servedRuntimes } from "./serving/served-runtimes.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
 import { softwareKeys } from "./workspace/software-keys.ts"
@@ -39,6 +42,9 @@ export function localPorts(workspace: string): {
     devices: deviceFiles(path.join(workspace, "devices")),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
+    budgets: runBudgets(path.join(workspace, "budgets")),
+    audit: auditLog(path.join(workspace, "audit.jsonl")),
+    served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
     random,

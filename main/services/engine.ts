@@ -8,6 +8,7 @@ import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { run } from "./run.ts"
+import { servingHandlers } from "./serving/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
@@ -60,6 +61,7 @@ export function createEngine(ports: Ports): EngineRouter {
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
     ),
+    runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(
         `validate ${ports.files.nameOf(input.file)}`,

@@ -6,6 +6,7 @@ import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Identity, Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 
 /** All of them. */
 export interface Ports {
@@ -15,6 +16,9 @@ export interface Ports {
   readonly devices: DeviceStore
   readonly trust: TrustStore
   readonly runtime: RuntimeLauncher
+  readonly budgets: RunBudgets
+  readonly audit: AuditLog
+  readonly served: ServedRuntimes
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly random: Random

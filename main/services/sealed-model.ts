@@ -4,6 +4,7 @@ import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
+import type { Policy } from "../core/policy/policy.ts"
 import { openGrant, readSignatures, readTrust } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
@@ -19,6 +20,9 @@ export interface SealedModel {
   readonly packageDigest: string
   /** What the signed statement of the package says. */
   readonly statement: JsonObject
+  /** Digest of the grant's manifest, and the policy in it. */
+  readonly grantDigest: string
+  readonly policy: Policy
 }
 
 /**
@@ -38,7 +42,7 @@ export async function loadSealedModel(
   try {
     const contents = await readSealFile(file)
     const statements = readSignatures(contents, trust.keys, ports.now())
-    const { part, grant, payload } = await openGrant(ports, file, contents, device)
+    const { part, grant, grantDigest, payload } = await openGrant(ports, file, contents, device)
     try {
       const runtime = await ports.runtime.start(
         {
@@ -58,6 +62,8 @@ export async function loadSealedModel(
         runtime,
         packageDigest: part.digest,
         statement: statements.get(part.digest)?.statement.predicate ?? {},
+        grantDigest,
+        policy: grant.document.policy,
       }
     } finally {
       wipe(payload.key)

@@ -35,6 +35,7 @@ export interface CliOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Called when something appears on standard error, with a way to signal the process. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
+  readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
 }
 
 const BIN = path.join(ROOT, "main", "cli", "bin.mjs")
@@ -50,6 +51,7 @@ export async function cli(args: readonly string[], options: CliOptions = {}): Pr
   let stderr = ""
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     stdout += text
+    options.onStdout?.(text, (signal) => child.kill(signal))
   })
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text
