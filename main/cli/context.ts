@@ -5,11 +5,15 @@ import { localEngine } from "../contract/server.ts"
 import type { FileRef, JobEvent } from "../contract/schema/base.ts"
 import { createEngine } from "../services/engine.ts"
 import { defaultWorkspace, localPorts } from "../platform/ports.ts"
+import { choosePrompter } from "../platform/prompt/choose.ts"
+import { parseDescriptor } from "./options.ts"
 import { ProgressBar } from "./progress.ts"
 
 export interface GlobalOptions {
   readonly workspace?: string
   readonly json?: boolean
+  readonly passphraseFd?: string
+  readonly pinFd?: string
 }
 
 /** One run of the CLI. */
@@ -20,7 +24,14 @@ export class Context {
   readonly #close: () => Promise<void>
 
   constructor(options: GlobalOptions, abort: AbortController) {
-    const { ports, close } = localPorts(options.workspace ?? defaultWorkspace())
+    const { ports, close } = localPorts(options.workspace ?? defaultWorkspace(), {
+      prompter: choosePrompter({
+        passphraseFd: parseDescriptor("--passphrase-fd", options.passphraseFd),
+        pinFd: parseDescriptor("--pin-fd", options.pinFd),
+        // Whoever asked for JSON is a program and cannot type.
+        isInteractive: options.json !== true,
+      }),
+    })
     this.engine = localEngine(createEngine(ports))
     this.isJson = options.json === true
     this.#abort = abort

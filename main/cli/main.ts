@@ -74,6 +74,8 @@ function addGlobalOptions(command: Command): void {
           "--workspace <dir>",
           "folder of keys and devices (default: SEALWRIGHT_HOME or the user's data folder)",
         )
+        .option("--passphrase-fd <number>", "file descriptor to read passphrases from, one line each")
+        .option("--pin-fd <number>", "file descriptor to read token PINs from, one line each")
     }
   }
 }

@@ -38,3 +38,12 @@ export function parseBatch(text: string | undefined): number | null {
     throw new AppError("USAGE", "--batch takes a whole number from 1 to 65536")
   return rows
 }
+
+/** An inherited file descriptor; the standard three belong to the command itself, but for input. */
+export function parseDescriptor(option: string, text: string | undefined): number | null {
+  if (text === undefined) return null
+  const descriptor = Number(text)
+  if (!/^\d{1,5}$/.test(text) || descriptor === 1 || descriptor === 2)
+    throw new AppError("USAGE", `${option} takes the number of an open file descriptor`)
+  return descriptor
+}

@@ -5,7 +5,7 @@
 import { eventIterator, oc } from "@orpc/contract"
 import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
-import { doctorSchema } from "./schema/doctor.ts"
+import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
 import { inspectSchema, summarySchema } from "./schema/inspect.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
@@ -29,6 +29,7 @@ export const clientContract = {
     list: oc.output(z.array(keySchema)),
     show: oc.input(namedSchema).output(keySchema),
     remove: oc.input(namedSchema).output(keySchema),
+    doctor: oc.output(z.array(doctorCheckSchema)),
   },
   devices: {
     add: oc.input(addDeviceSchema).output(deviceSchema),

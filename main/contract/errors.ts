@@ -94,6 +94,13 @@ const TABLE = {
     "This was not encrypted to that key. Check the device name, or ask for a package made for it.",
   ],
 
+  // Overlays of fleet mode (FORMAT 6).
+  OVERLAY_MALFORMED: [
+    EXIT.input,
+    "The grant is damaged or was made by a program this version does not understand: ask for a new one.",
+  ],
+  OVERLAY_MISMATCH: [EXIT.refused, "The grant belongs to another package or device: ask for the right one."],
+
   JSON_MALFORMED: [EXIT.input, "The document is not strict JSON: fetch it again from its source."],
   SEAL_MALFORMED: [EXIT.input, "This is not a .seal file, or it is damaged: fetch it again from its source."],
   SEAL_TRUNCATED: [EXIT.input, "The .seal file ends too early: copy it again and compare its size."],
@@ -168,6 +175,22 @@ const TABLE = {
     "The client's questions look like an attempt to copy the model. Its operator can clear it with `sealwright runtime clear`.",
   ],
 
+  // Keys in files, keyrings, TPMs and tokens.
+  PROMPT_UNAVAILABLE: [
+    EXIT.key,
+    "Run the command in a terminal, or hand the answer over with --passphrase-fd N or --pin-fd N.",
+  ],
+  PROMPT_MISMATCH: [EXIT.usage, "Type the same passphrase twice."],
+  PASSPHRASE_WRONG: [
+    EXIT.key,
+    "Check the keyboard layout and try again. A lost passphrase cannot be recovered.",
+  ],
+  KEY_PROVIDER_UNAVAILABLE: [EXIT.unavailable, "Run `sealwright keys doctor` to see what is missing."],
+  ASSURANCE_TOO_LOW: [
+    EXIT.refused,
+    "Enrol the device with a key in hardware, or ask whoever wrote the policy for a lower level.",
+  ],
+
   RUNTIME_FAILED: [
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
@@ -184,6 +207,44 @@ const TABLE = {
   NATIVE_MISSING: [
     EXIT.unavailable,
     "Build it with `npm run build:native` (needs python3 and a C++ compiler).",
+  ],
+
+  // Registries and the folders that stand in for them.
+  REGISTRY_REFERENCE_INVALID: [
+    EXIT.usage,
+    "Write HOST[:PORT]/NAME:TAG in lower case, or oci:FOLDER:TAG for a folder.",
+  ],
+  REGISTRY_UNREACHABLE: [
+    EXIT.unavailable,
+    "Check the name, the network and the proxy settings; `sealwright sync` keeps the push until it succeeds.",
+  ],
+  REGISTRY_TLS: [
+    EXIT.unavailable,
+    "The registry's certificate is not trusted: pass its authority with --ca, or --plain-http for a registry without TLS.",
+  ],
+  REGISTRY_UNAUTHORIZED: [EXIT.key, "Log in with `sealwright registry login`, or check the stored password."],
+  REGISTRY_DENIED: [EXIT.key, "This account may not do that: ask the registry's owner for access."],
+  REGISTRY_NOT_FOUND: [EXIT.missing, "Check name and tag with `sealwright registry list`."],
+  REGISTRY_BUSY: [EXIT.unavailable, "The registry is overloaded or somebody else holds it: try again later."],
+  REGISTRY_REFUSED: [
+    EXIT.unavailable,
+    "The registry did not accept the request: its owner finds it in its log.",
+  ],
+  REGISTRY_UNSUPPORTED: [EXIT.unavailable, "This registry does not offer that."],
+  REGISTRY_MISBEHAVED: [
+    EXIT.unavailable,
+    "The answer breaks the registry protocol: check that the address is a registry's and no proxy is in between.",
+  ],
+  REGISTRY_TRUNCATED: [EXIT.unavailable, "The transfer ended too early again and again: check the network."],
+  REGISTRY_TOO_LARGE: [EXIT.input, "The registry sent more than such a document can be: do not use it."],
+  REGISTRY_DIGEST_MISMATCH: [
+    EXIT.refused,
+    "The registry sent something else than was asked for: do not trust it; nothing was kept.",
+  ],
+  REGISTRY_REDIRECT: [EXIT.refused, "The registry sends requests where they must not go: ask its owner."],
+  CREDENTIALS_UNREADABLE: [
+    EXIT.key,
+    "Repair or remove the credential file, or log in again with `sealwright registry login`.",
   ],
 } as const satisfies Record<string, readonly [exit: number, hint: string]>
 

@@ -20,13 +20,11 @@ export function createEngine(ports: Ports): EngineRouter {
       version: ports.machine.version,
       node: ports.machine.node,
       platform: ports.machine.platform,
-      checks: [...(await ports.machine.diagnose())],
+      checks: [...(await ports.machine.diagnose()), ...(await ports.keys.diagnose())],
     })),
     inspect: os.inspect.handler(async ({ input }) => inspect(ports, input.file)),
     keys: {
-      create: os.keys.create.handler(async ({ input }) =>
-        ports.keys.create(input.name, input.purpose, "P-256"),
-      ),
+      create: os.keys.create.handler(async ({ input }) => ports.keys.create(input)),
       list: os.keys.list.handler(async () => [...(await ports.keys.list())]),
       show: os.keys.show.handler(async ({ input }) => ports.keys.find(input.name)),
       remove: os.keys.remove.handler(async ({ input }) => {
@@ -34,6 +32,7 @@ export function createEngine(ports: Ports): EngineRouter {
         await ports.keys.remove(key)
         return key
       }),
+      doctor: os.keys.doctor.handler(async () => [...(await ports.keys.diagnose())]),
     },
     devices: {
       add: os.devices.add.handler(async ({ input }) => addDevice(ports, input)),

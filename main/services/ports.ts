@@ -1,12 +1,14 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
 import type { FileRef } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
-import type { Device, Key } from "../contract/schema/keys.ts"
 import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
+import type { Device } from "../contract/schema/keys.ts"
 import type { Validation } from "../contract/schema/validate.ts"
-import type { Identity, Random } from "../core/age/recipient.ts"
+import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
+import type { KeyStore } from "./ports/keys.ts"
+import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
 export interface Ports {
@@ -21,6 +23,7 @@ export interface Ports {
   readonly served: ServedRuntimes
   readonly reports: ReportRenderer
   readonly machine: Machine
+  readonly registries: Registries
   readonly random: Random
   /** The time now. */
   readonly now: () => Date
@@ -103,7 +106,10 @@ export interface EncryptJob {
   readonly parts: readonly PlainPart[]
   /** Plaintext that follows the parts and depends on their digests (SHA-256 of each digested part, in order). */
   tail?(digests: readonly Uint8Array[]): Promise<Uint8Array>
-  /** Changes plaintext in place before it is hashed and sealed. `offset` counts from the start of the plaintext. */
+  /**
+   * Changes plaintext in place before it is hashed and sealed. Called once for every stretch of it, one after another and in
+   * order; `offset` counts from the start of the plaintext. Stretches may cut a file, or an element of a tensor, in two.
+   */
   transform?(offset: number, plain: Uint8Array): void
   readonly output: { readonly file: number; readonly offset: number }
   /** Whether the SHA-256 of the age file is wanted. */
@@ -138,7 +144,10 @@ export interface DecryptJob {
   readonly parts: readonly OpenedPart[]
   /** Whether the SHA-256 of the age file is wanted. */
   readonly digest: boolean
-  /** Changes plaintext in place after it was authenticated and before it is hashed and written. */
+  /**
+   * Changes plaintext in place after it was authenticated and before it is hashed and written. Called once for every stretch
+   * of it, one after another and in order.
+   */
   transform?(offset: number, plain: Uint8Array): void
 }
 
@@ -154,20 +163,6 @@ export interface PayloadEngine {
   decrypt(job: DecryptJob, control: JobControl): Promise<DecryptResult>
   /** SHA-256 of a stretch of a file. */
   digest(file: number, offset: number, length: number, control: JobControl): Promise<Uint8Array>
-}
-
-/** Private keys, wherever they live. Private bytes never cross this port. */
-export interface KeyStore {
-  /** Throws KEY_EXISTS, NAME_INVALID. */
-  create(name: string, purpose: Key["purpose"], algorithm: Key["algorithm"]): Promise<Key>
-  list(): Promise<readonly Key[]>
-  /** Throws KEY_NOT_FOUND. Without a purpose, a signing key goes first. */
-  find(name: string, purpose?: Key["purpose"]): Promise<Key>
-  remove(key: Key): Promise<void>
-  /** ECDSA over SHA-256 of `message`, DER. Throws KEY_PURPOSE for a device key. */
-  sign(key: Key, message: Uint8Array): Promise<Uint8Array>
-  /** The age identity of a device key. Throws KEY_PURPOSE for a signing key. */
-  identity(key: Key): Promise<Identity>
 }
 
 export interface DeviceStore {
@@ -206,6 +201,8 @@ export type ModelSource =
       readonly trustedPems: readonly string[]
       /** Fleet mode: the model signature from the grant. */
       readonly modelSignature: Uint8Array | null
+      /** Fleet mode: the overlay from the grant, its binding checked; it goes over the plaintext before that is judged. */
+      readonly overlay: Uint8Array | null
       /** Root digest the grant promises, hex. */
       readonly modelRoot: string
     }

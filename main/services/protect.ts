@@ -256,6 +256,7 @@ class Desk {
       },
       releaseIdentity: copy.releaseIdentity,
       modelSignature: copy.releaseIdentity === null ? null : copy.modelSignature,
+      overlay: null,
     })
     try {
       const grant = await writer.blob(

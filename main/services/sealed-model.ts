@@ -2,10 +2,9 @@
 import type { FileRef } from "../contract/schema/base.ts"
 import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
-import { wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
 import type { Policy } from "../core/policy/policy.ts"
-import { openGrant, readSignatures, readTrust } from "./package-access.ts"
+import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
 export interface SealedModelRequest {
@@ -42,7 +41,8 @@ export async function loadSealedModel(
   try {
     const contents = await readSealFile(file)
     const statements = readSignatures(contents, trust.keys, ports.now())
-    const { part, grant, grantDigest, payload } = await openGrant(ports, file, contents, device)
+    const granted = await openGrant(ports, file, contents, device)
+    const { part, grant, grantDigest, payload } = granted
     try {
       const runtime = await ports.runtime.start(
         {
@@ -53,6 +53,7 @@ export async function loadSealedModel(
           key: payload.key,
           trustedPems: trust.pems,
           modelSignature: grant.modelSignature,
+          overlay: grant.overlay,
           modelRoot: grant.document.model.root,
         },
         { level, minimum: grant.document.policy.minimumRuntime },
@@ -66,7 +67,7 @@ export async function loadSealedModel(
         policy: grant.document.policy,
       }
     } finally {
-      wipe(payload.key)
+      wipeGranted(granted)
     }
   } finally {
     // The runtime has its own descriptor of the file.

@@ -28,7 +28,10 @@ export const runtimeLauncher: RuntimeLauncher = {
       const startedAt = performance.now()
       const level = await readLevel(runtime, options.level)
       checkLevel(level, options)
-      const secrets = model.kind === "sealed" ? [model.key, model.modelSignature ?? NO_BYTES] : []
+      const secrets =
+        model.kind === "sealed"
+          ? [model.key, model.modelSignature ?? NO_BYTES, model.overlay ?? NO_BYTES]
+          : []
       const reply = await runtime.ask(loadRequest(model), secrets)
       signal.throwIfAborted()
       if (reply.header.kind !== "loaded") throw outOfTurn()
@@ -75,11 +78,12 @@ function checkLevel(level: LevelReport, { level: asked, minimum }: RuntimeOption
 
 function loadRequest(model: ModelSource): RuntimeRequest {
   if (model.kind === "sealed") {
-    const { chunksOffset, chunksBytes, trustedPems, modelSignature, modelRoot } = model
+    const { chunksOffset, chunksBytes, trustedPems, modelSignature, overlay, modelRoot } = model
     return {
       kind: "load-sealed",
       file: CHANNEL + 1,
       signatureBytes: modelSignature?.length ?? 0,
+      overlayBytes: overlay?.length ?? 0,
       chunksOffset,
       chunksBytes,
       trustedPems: [...trustedPems],
