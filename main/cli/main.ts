@@ -10,6 +10,7 @@ import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRun } from "./commands/run.ts"
 import { registerRuntime } from "./commands/runtime.ts"
+import { registerServe } from "./commands/serve.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { Context, type GlobalOptions } from "./context.ts"
@@ -31,6 +32,7 @@ const COMMANDS: readonly Register[] = [
   registerRuntime,
   registerValidate,
   registerDoctor,
+  registerServe,
 ]
 
 process.exitCode = await main(process.argv.slice(2))

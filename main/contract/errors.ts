@@ -209,6 +209,13 @@ const TABLE = {
     "Build it with `npm run build:native` (needs python3 and a C++ compiler).",
   ],
 
+  // Hosts and windows
+  PORT_TAKEN: [EXIT.unavailable, "Choose another port with --port, or leave it out to get one that is free."],
+  UI_NOT_BUILT: [EXIT.unavailable, "Build the user interface with `npm run build:ui`."],
+  WINDOW_NOT_ADMITTED: [
+    EXIT.refused,
+    "Open the newest link that `sealwright serve` printed: each one opens one window.",
+  ],
   // Registries and the folders that stand in for them.
   REGISTRY_REFERENCE_INVALID: [
     EXIT.usage,

@@ -61,10 +61,7 @@ async function serve(order: ServeOrder): Promise<void> {
           outputs: model.runtime.model.outputs.map((output) => ({ ...output, shape: [...output.shape] })),
           policy: { ...model.policy },
           rowsUsed: model.firewall.status().rowsUsed,
-          clients: model.firewall.status().clients.map(({ signs, ...client }) => ({
-            ...client,
-            signs: { ...signs, seen: [...signs.seen] },
-          })),
+          clients: [...model.firewall.status().clients],
           peakMemoryBytes: await model.runtime.peakMemory(),
         })
         const server = await serveSocket(place.socket, control, {

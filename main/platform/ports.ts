@@ -20,6 +20,7 @@ import { runBudgets } from "./serving/run-budgets.ts"
 import { servedRuntimes } from "./serving/served-runtimes.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
+import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
 /** Worker threads that cipher when there is no addon. More than four wait for memory, not for processors. */
@@ -55,6 +56,7 @@ export function localPorts(
     payload: payloadEngine(backend),
     keys,
     devices: deviceFiles(path.join(workspace, "devices")),
+    library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
     budgets: runBudgets(path.join(workspace, "budgets")),

@@ -3,6 +3,7 @@ import { engineRouter, type EngineRouter } from "../contract/server.ts"
 import { addDevice, removeDevice } from "./devices.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
+import { libraryHandlers, rememberMade } from "./library.ts"
 import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
@@ -40,10 +41,11 @@ export function createEngine(ports: Ports): EngineRouter {
       show: os.devices.show.handler(async ({ input }) => ports.devices.find(input.name)),
       remove: os.devices.remove.handler(async ({ input }) => removeDevice(ports, input.name)),
     },
+    library: libraryHandlers(ports),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(
         `protect ${ports.files.nameOf(input.model)}`,
-        async (job) => protect(ports, input, job),
+        async (job) => rememberMade(ports, input, await protect(ports, input, job)),
         signal,
       ),
     ),
@@ -76,7 +78,8 @@ export function createEngine(ports: Ports): EngineRouter {
       cancel: os.jobs.cancel.handler(async ({ input }) => jobs.cancel(input.job)),
     },
     files: {
-      refer: os.files.refer.handler(async ({ input }) => ports.files.refer(input.path)),
+      refer: os.files.refer.handler(async ({ input }) => ports.files.refer(input.path, input.as)),
+      locate: os.files.locate.handler(async ({ input }) => ({ path: ports.files.pathOf(input.file) })),
     },
   })
 }

@@ -1,13 +1,14 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
 import type { FileRef } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
-import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Device } from "../contract/schema/keys.ts"
+import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { KeyStore } from "./ports/keys.ts"
+import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
@@ -16,6 +17,7 @@ export interface Ports {
   readonly payload: PayloadEngine
   readonly keys: KeyStore
   readonly devices: DeviceStore
+  readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly runtime: RuntimeLauncher
   readonly budgets: RunBudgets
@@ -48,9 +50,12 @@ export interface OpenFile extends ByteSource {
   close(): Promise<void>
 }
 
-/** Files by reference. Only `refer` and this port's implementation know paths. */
+/** Files by reference. Only `refer`, `pathOf` and this port's implementation know paths. */
 export interface Files {
-  refer(path: string): FileRef
+  /** `as`: the reference the path had in an engine that ended, if it had one. */
+  refer(path: string, as?: FileRef | null): FileRef
+  /** For answers to a host only: what a client sees is the reference. Throws FILE_NOT_FOUND. */
+  pathOf(file: FileRef): string
   /** Throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_REGULAR, PATH_NOT_UTF8. */
   open(file: FileRef): Promise<OpenFile>
   /**

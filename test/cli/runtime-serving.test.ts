@@ -34,7 +34,7 @@ describe("a served runtime", () => {
     const [output] = await client.infer([batch(0, 3)])
     const scores = new Float32Array(output?.data.slice().buffer ?? new ArrayBuffer(0))
     for (let row = 0; row < 3; row += 1)
-      expect([...scores.subarray(row * 10, row * 10 + 10)].toSorted()).toEqual([
+      expect([...scores.subarray(row * 10, row * 10 + 10)].toSorted((a, b) => a - b)).toEqual([
         ...Array<number>(9).fill(0),
         1,
       ])

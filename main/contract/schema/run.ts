@@ -18,7 +18,7 @@ export const runSchema = z.strictObject({
   normalise: normaliseSchema.nullable(),
   batch: z.int().positive().max(65_536).nullable(),
   /** The level that must be reached; null takes the highest this machine reaches. */
-  level: levelSchema.nullable(),
+  level: levelSchema.nullable().default(null),
   /** The first output, or the one named. */
   output: z
     .strictObject({ file: fileRefSchema, replace: z.boolean(), name: z.string().nullable() })

@@ -25,7 +25,7 @@ export const serveOrderSchema = z.strictObject({
 export type ServeOrder = z.infer<typeof serveOrderSchema>
 
 /** The one line the process prints when it is ready, or not. */
-export const serveAnswerSchema = z.discriminatedUnion("kind", [
+const serveAnswerSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("ready"), served: servedSchema }),
   z.strictObject({ kind: z.literal("failed"), code: z.enum(errorCodes), message: z.string() }),
 ])

@@ -9,9 +9,6 @@ import { toBase64, toHex, toUtf8 } from "../../bytes/bytes.ts"
 import { parseJson } from "../../bytes/json.ts"
 import { base64Bytes } from "../document.ts"
 
-/** Largest file of an enrolment, bytes: certificates of an endorsement key are some kilobytes. */
-export const MAX_ENROLMENT_BYTES = 256 << 10
-
 const nameText = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
 const challengeId = z.string().regex(/^[0-9a-f]{32}$/)

@@ -71,7 +71,7 @@ export function judgeEndorsement(
 }
 
 /** The public areas a credential and the certified keys are judged by. */
-export function readAreas(tpm: NonNullable<EnrolmentRequest["tpm"]>): {
+function readAreas(tpm: NonNullable<EnrolmentRequest["tpm"]>): {
   readonly endorsementKey: PublicArea
   readonly attestationKey: PublicArea
   readonly signingKey: PublicArea
@@ -156,7 +156,7 @@ export function keyFingerprint(key: KeyObject): string {
   )
 }
 
-export function sha256(bytes: Uint8Array): Uint8Array {
+function sha256(bytes: Uint8Array): Uint8Array {
   return createHash("sha256").update(bytes).digest()
 }
 

@@ -81,7 +81,7 @@ export function checkAttestationKey(key: PublicArea): void {
 }
 
 /** A signed attestation with this nonce. Throws ATTESTATION_REFUSED, ATTESTATION_MALFORMED. */
-export function checkSignedAttestation(
+function checkSignedAttestation(
   { attestation, signature }: { readonly attestation: Uint8Array; readonly signature: Uint8Array },
   publicKey: KeyObject,
   nonce: Uint8Array,

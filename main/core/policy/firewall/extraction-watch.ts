@@ -17,7 +17,7 @@ export interface WatchSigns {
   /** Shapiro-Francia statistic, at most 1; `null` while there are too few rows. */
   readonly naturalness: number | null
   /** Names of the signs beyond their limits. */
-  readonly seen: readonly ("near-duplicates" | "boundary-probes" | "unnatural-distances")[]
+  readonly seen: ("near-duplicates" | "boundary-probes" | "unnatural-distances")[]
 }
 
 /** Rows a client is judged by, and rows before anything is judged at all. */
@@ -72,7 +72,7 @@ export class ExtractionWatch {
     }
     const naturalness = this.#naturalness
     const { nearDuplicates: maxNear, boundaryProbes: maxProbes, naturalness: minNatural } = this.#limits
-    const seen: WatchSigns["seen"][number][] = []
+    const seen: WatchSigns["seen"] = []
     if (rows >= MIN_ROWS) {
       if (nearDuplicates > maxNear) seen.push("near-duplicates")
       if (boundaryProbes > maxProbes) seen.push("boundary-probes")
@@ -115,7 +115,7 @@ const ZERO = new Float32Array(SKETCH_SIZE)
  * Squared correlation of the sorted values with the expected order of normal ones (Shapiro and Francia 1972), after
  * values beyond three standard deviations are left out. `null` for too few, 0 when all are equal.
  */
-export function shapiroFrancia(values: Float64Array): number | null {
+function shapiroFrancia(values: Float64Array): number | null {
   if (values.length < MIN_DISTANCES) return null
   const { mean, deviation } = momentsOf(values)
   if (deviation === 0) return 0

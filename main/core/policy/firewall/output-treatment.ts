@@ -36,7 +36,8 @@ function treat(
     for (const [index, value] of values.entries()) values[index] = Math.round(value * scale) / scale
   } else {
     const width = output.shape.length < 2 ? values.length : sizeOf(output.shape.slice(1))
-    for (let at = 0; at + width <= values.length && width > 0; at += width) {
+    const rows = width === 0 ? 0 : Math.floor(values.length / width)
+    for (let at = 0; at < rows * width; at += width) {
       if (rule.kind === "label") toOneHot(values, at, width)
       else keepLargest(values.subarray(at, at + width), rule.k)
     }

@@ -1,9 +1,17 @@
 import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { readFileSync, writeFileSync } from "node:fs"
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { p256TagRecipient } from "../../../../main/core/age/p256tag.ts"
+import type { EnrolmentRequest } from "../../../../main/core/attest/enrolment/documents.ts"
+import {
+  checkCertifiedKeys,
+  checkRequestedKeys,
+  judgeEndorsement,
+  keyFingerprint,
+} from "../../../../main/core/attest/enrolment/judge.ts"
 import { checkCertified, readAttestation } from "../../../../main/core/attest/tpm/attestation.ts"
 import { makeCredential } from "../../../../main/core/attest/tpm/make-credential.ts"
 import { readPublicArea, type PublicArea } from "../../../../main/core/attest/tpm/public-area.ts"
@@ -36,7 +44,7 @@ describe.each(["rsa", "ecc"])("a credential for an endorsement key of kind %s", 
 
 describe("a certified key", () => {
   it("is known by its name, its attributes, the nonce and the signature", async () => {
-    const { ak, key, evidence, nonce } = await certified("ecc256")
+    const { ak, key, evidence, nonce } = await certified("decrypt")
     expect(checkCertified(evidence, key, ak, nonce).kind).toBe("certify")
     const refuse = async (work: () => unknown) => expect(work).toFailWithCode("ATTESTATION_REFUSED")
     await refuse(() => checkCertified(evidence, key, ak, randomBytes(20)))
@@ -50,7 +58,7 @@ describe("a certified key", () => {
   })
 
   it("cut anywhere, or with something behind, cannot be read", async () => {
-    const { evidence } = await certified("ecc256")
+    const { evidence } = await certified("decrypt")
     for (let length = 0; length < evidence.attestation.length; length += 7)
       await expect(() => readAttestation(evidence.attestation.subarray(0, length))).toFailWithCode(
         "ATTESTATION_MALFORMED",
@@ -61,6 +69,92 @@ describe("a certified key", () => {
     await expect(() => readAttestation(new Uint8Array(120))).toFailWithCode("ATTESTATION_MALFORMED")
   })
 })
+
+describe("an enrolment from a TPM", () => {
+  it("is judged by its endorsement key, its public areas and what it certified for this challenge", async () => {
+    const decryption = await certified("decrypt")
+    const decryptionArea = unsized(readFileSync(at("key.pub")))
+    const signing = await certified("sign")
+    const signingArea = unsized(readFileSync(at("key.pub")))
+    // Each call made an attestation key of its own; the last one certifies both keys here.
+    const again = await certifyAgain(decryptionArea)
+    const tpmPart = {
+      endorsementKey: unsized(readFileSync(at("ek.pub"))),
+      endorsementCertificates: [],
+      attestationKey: unsized(readFileSync(at("ak.pub"))),
+      signingKey: signingArea,
+      decryptionKey: decryptionArea,
+    }
+    const request: EnrolmentRequest = {
+      version: 1,
+      kind: "enrolment-request",
+      device: "press-07",
+      hardwareId: "board-0017",
+      provider: "tpm2",
+      signingKeyPem: signing.key.publicKey.export({ type: "spki", format: "pem" }).toString(),
+      recipient: p256TagRecipient(pointOf(decryption.key)).text,
+      tpm: tpmPart,
+      createdAt: "2026-03-01T00:00:00Z",
+    }
+    expect(() => checkRequestedKeys(request)).not.toThrow()
+    const swapped = { ...tpmPart, signingKey: decryptionArea, decryptionKey: signingArea }
+    await expect(() => checkRequestedKeys({ ...request, tpm: swapped })).toFailWithCode("ATTESTATION_REFUSED")
+    const now = new Date()
+    const fingerprint = keyFingerprint(readPublicArea(tpmPart.endorsementKey).publicKey)
+    const trust = { roots: [], approved: [fingerprint] }
+    expect(judgeEndorsement(tpmPart, trust, now)).toMatchObject({ by: "approval", fingerprint })
+    await expect(() => judgeEndorsement(tpmPart, { roots: [], approved: [] }, now)).toFailWithCode(
+      "ATTESTATION_REFUSED",
+    )
+    const expected = {
+      id: "0",
+      nonce: signing.nonce,
+      tokenDigest: Buffer.alloc(32),
+      secretDigest: null,
+      expiresAt: now,
+    }
+    const answer = {
+      challenge: "0",
+      nonce: signing.nonce,
+      token: Buffer.alloc(32),
+      activated: null,
+      certified: { signingKey: signing.evidence, decryptionKey: again },
+    }
+    expect(() => checkCertifiedKeys(answer, tpmPart, expected)).not.toThrow()
+    for (const wrong of [
+      { ...answer, certified: null },
+      { ...answer, certified: { signingKey: again, decryptionKey: again } },
+      { ...answer, certified: { signingKey: signing.evidence, decryptionKey: decryption.evidence } },
+    ])
+      await expect(() => checkCertifiedKeys(wrong, tpmPart, expected)).toFailWithCode("ATTESTATION_REFUSED")
+  })
+})
+
+/** The key made first, certified by the attestation key made last. */
+async function certifyAgain(area: Uint8Array) {
+  writeFileSync(at("first.pub"), Buffer.concat([Buffer.of(area.length >> 8, area.length & 0xff), area]))
+  await tool("load", [
+    "-C",
+    at("primary.ctx"),
+    "-u",
+    at("first.pub"),
+    "-r",
+    at("first.priv"),
+    "-c",
+    at("first.ctx"),
+  ])
+  await flush()
+  await tool("certify", [
+    ...["-c", at("first.ctx"), "-C", at("ak.ctx"), "-g", "sha256", "-o", at("attest"), "-s", at("signature")],
+  ])
+  await flush()
+  return { attestation: readFileSync(at("attest")), signature: readFileSync(at("signature")) }
+}
+
+function pointOf(area: PublicArea): Uint8Array {
+  if (area.kind !== "ec") throw new Error("not an EC key")
+  return Buffer.concat([Buffer.of(4), area.x, area.y])
+}
 
 /** An endorsement key of the kind and an attestation key under it, as tpm2-tools makes them. */
 async function endorsed(kind: string): Promise<{ readonly ek: PublicArea; readonly ak: PublicArea }> {
@@ -94,16 +188,17 @@ async function activate(kind: string, blob: Uint8Array, secret: Uint8Array): Pro
   }
 }
 
-async function certified(algorithm: string) {
+async function certified(use: "decrypt" | "sign") {
   const { ak } = await endorsed("ecc")
   // What this version of tpm2-tools always gives as qualifying data.
   const nonce = Buffer.from("00ff55aa", "hex")
   await tool("createprimary", ["-C", "o", "-c", at("primary.ctx")])
   await tool("create", [
-    ...["-C", at("primary.ctx"), "-G", algorithm, "-u", at("key.pub"), "-r", at("key.priv")],
-    ...["-a", "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|decrypt"],
+    ...["-C", at("primary.ctx"), "-G", "ecc256", "-u", at("key.pub"), "-r", at("key.priv")],
+    ...["-a", `fixedtpm|fixedparent|sensitivedataorigin|userwithauth|${use}`],
   ])
   await flush()
+  if (use === "decrypt") copyFileSync(at("key.priv"), at("first.priv"))
   await tool("load", [
     "-C",
     at("primary.ctx"),
@@ -137,6 +232,6 @@ async function flush(): Promise<void> {
 }
 
 /** TPM2B_PUBLIC without its size. */
-function unsized(bytes: Uint8Array): Uint8Array {
-  return bytes.subarray(2)
+function unsized(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(bytes.subarray(2))
 }
