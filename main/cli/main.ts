@@ -10,6 +10,7 @@ import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRun } from "./commands/run.ts"
 import { registerRuntime } from "./commands/runtime.ts"
+import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
@@ -26,6 +27,7 @@ const COMMANDS: readonly Register[] = [
   registerKeys,
   registerDevice,
   registerProtect,
+  registerTrust,
   registerVerify,
   registerOpen,
   registerRun,
