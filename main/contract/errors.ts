@@ -173,6 +173,8 @@ const TABLE = {
   EXTRACTION_SUSPECTED: [
     EXIT.refused,
     "The client's questions look like an attempt to copy the model. Its operator can clear it with `sealwright runtime clear`.",
+  ],
+
   // Trust metadata (TUF), releases and deployments.
   METADATA_MALFORMED: [EXIT.input, "The trust metadata is damaged: fetch it again from its source."],
   METADATA_MISSING: [EXIT.missing, "A piece of the trust metadata is missing: ask for a complete export."],
