@@ -5,7 +5,7 @@
 import { z } from "zod"
 import { errorCodes } from "./errors.ts"
 
-const tensorSchema = z.strictObject({
+export const tensorSchema = z.strictObject({
   name: z.string(),
   /** numpy's name of the element type. */
   type: z.string(),
@@ -47,6 +47,11 @@ export const runtimeRequestSchema = z.discriminatedUnion("kind", [
 export type RuntimeRequest = z.infer<typeof runtimeRequestSchema>
 
 export const runtimeReplySchema = z.discriminatedUnion("kind", [
+  /** Unasked, once, before anything else: what the process did to itself. */
+  z.strictObject({
+    kind: z.literal("ready"),
+    steps: z.array(z.strictObject({ step: z.string(), isHeld: z.boolean(), detail: z.string() })),
+  }),
   z.strictObject({
     kind: z.literal("loaded"),
     inputs: z.array(valueInfoSchema),

@@ -6,8 +6,8 @@ import path from "node:path"
 import { AppError } from "../contract/errors.ts"
 import { fileRefSchema, type FileRef } from "../contract/schema/base.ts"
 import type { Files, OpenFile, PendingFile } from "../services/ports.ts"
+import { isRunning } from "./running-process.ts"
 
-/** `pathOf` is for other code of this platform only; it is not part of the port. */
 export function localFiles(): Files & { pathOf(this: void, file: FileRef): string } {
   const paths = new Map<FileRef, string>()
   const pathOf = (file: FileRef): string => {
@@ -15,9 +15,9 @@ export function localFiles(): Files & { pathOf(this: void, file: FileRef): strin
     if (found === undefined) throw new AppError("FILE_NOT_FOUND", "the file reference is not known")
     return found
   }
-  const refer = (filePath: string): FileRef => {
+  const refer = (filePath: string, as: FileRef | null = null): FileRef => {
     checkUtf8(filePath)
-    const ref = fileRefSchema.parse(randomBytes(16).toString("hex"))
+    const ref = as ?? fileRefSchema.parse(randomBytes(16).toString("hex"))
     paths.set(ref, path.resolve(filePath))
     return ref
   }
@@ -172,15 +172,6 @@ async function removeAbandoned(target: string): Promise<void> {
     if (!name.startsWith(prefix) || !name.endsWith(PARTIAL_SUFFIX)) continue
     const pid = Number(name.slice(prefix.length).split("-")[0])
     if (Number.isInteger(pid) && pid > 0 && !isRunning(pid)) await unlink(path.join(folder, name))
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return codeOf(error) !== "ESRCH"
   }
 }
 

@@ -17,8 +17,13 @@ import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
+import { auditLog } from "./serving/audit-log.ts"
+import { runBudgets } from "./serving/run-budgets.ts"
+import { servedRuntimes } from "./serving/served-runtimes.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
+import { documentFiles } from "./workspace/documents.ts"
+import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
 /** Worker threads that cipher when there is no addon. More than four wait for memory, not for processors. */
@@ -60,8 +65,13 @@ export function localPorts(
     attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
     counters: tpmCounters(tpm2),
     devices: deviceFiles(path.join(workspace, "devices")),
+    documents: documentFiles(path.join(workspace, "documents")),
+    library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
+    budgets: runBudgets(path.join(workspace, "budgets")),
+    audit: auditLog(path.join(workspace, "audit.jsonl")),
+    served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
     registries: registries(files.pathOf),

@@ -3,11 +3,14 @@ import { engineRouter, type EngineRouter } from "../contract/server.ts"
 import { addDevice, removeDevice } from "./devices.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
+import { libraryHandlers, rememberMade } from "./library.ts"
 import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { run } from "./run.ts"
+import { servingHandlers } from "./serving/handlers.ts"
+import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
@@ -39,10 +42,12 @@ export function createEngine(ports: Ports): EngineRouter {
       show: os.devices.show.handler(async ({ input }) => ports.devices.find(input.name)),
       remove: os.devices.remove.handler(async ({ input }) => removeDevice(ports, input.name)),
     },
+    trust: trustHandlers(ports),
+    library: libraryHandlers(ports),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(
         `protect ${ports.files.nameOf(input.model)}`,
-        async (job) => protect(ports, input, job),
+        async (job) => rememberMade(ports, input, await protect(ports, input, job)),
         signal,
       ),
     ),
@@ -59,6 +64,7 @@ export function createEngine(ports: Ports): EngineRouter {
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
     ),
+    runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(
         `validate ${ports.files.nameOf(input.file)}`,
@@ -74,7 +80,8 @@ export function createEngine(ports: Ports): EngineRouter {
       cancel: os.jobs.cancel.handler(async ({ input }) => jobs.cancel(input.job)),
     },
     files: {
-      refer: os.files.refer.handler(async ({ input }) => ports.files.refer(input.path)),
+      refer: os.files.refer.handler(async ({ input }) => ports.files.refer(input.path, input.as)),
+      locate: os.files.locate.handler(async ({ input }) => ({ path: ports.files.pathOf(input.file) })),
     },
   })
 }

@@ -1,7 +1,9 @@
 /** A package loaded into a sealed runtime. */
 import type { FileRef } from "../contract/schema/base.ts"
+import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
+import type { Policy } from "../core/policy/policy.ts"
 import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
@@ -17,15 +19,20 @@ export interface SealedModel {
   readonly packageDigest: string
   /** What the signed statement of the package says. */
   readonly statement: JsonObject
+  /** Digest of the grant's manifest, and the policy in it. */
+  readonly grantDigest: string
+  readonly policy: Policy
 }
 
 /**
  * Checks signatures and grant, then lets a fresh runtime process decrypt and load the model. This process never sees a
- * plaintext weight. The runtime refuses a model other than the one the signed grant names.
+ * plaintext weight. The runtime refuses a model other than the one the signed grant names, and gets no key unless it reached
+ * `level` (null: whatever this machine reaches) and the level the grant demands (RUNTIME_LEVEL).
  */
 export async function loadSealedModel(
   ports: Ports,
   request: SealedModelRequest,
+  level: RuntimeLevel | null,
   signal: AbortSignal,
 ): Promise<SealedModel> {
   const device = await ports.devices.find(request.device)
@@ -35,7 +42,7 @@ export async function loadSealedModel(
     const contents = await readSealFile(file)
     const statements = readSignatures(contents, trust.keys, ports.now())
     const granted = await openGrant(ports, file, contents, device)
-    const { part, grant, payload } = granted
+    const { part, grant, grantDigest, payload } = granted
     try {
       const runtime = await ports.runtime.start(
         {
@@ -49,12 +56,15 @@ export async function loadSealedModel(
           overlay: grant.overlay,
           modelRoot: grant.document.model.root,
         },
+        { level, minimum: grant.document.policy.minimumRuntime },
         signal,
       )
       return {
         runtime,
         packageDigest: part.digest,
         statement: statements.get(part.digest)?.statement.predicate ?? {},
+        grantDigest,
+        policy: grant.document.policy,
       }
     } finally {
       wipeGranted(granted)
