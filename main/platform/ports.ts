@@ -13,6 +13,7 @@ import { keyStore } from "./keys/store.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
+import { credentialFiles } from "./registry/credentials.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { auditLog } from "./serving/audit-log.ts"
@@ -52,6 +53,12 @@ export function localPorts(
   const keyFolder = path.join(workspace, "keys")
   const providers = [softwareProvider(keyFolder, random, prompter)]
   const keys = keyStore(keyFolder, providers, now)
+  const remote = registries({
+    pathOf: files.pathOf,
+    credentials: credentialFiles(process.env),
+    environment: process.env,
+    now,
+  })
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
@@ -66,7 +73,7 @@ export function localPorts(
     served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
-    registries: registries(files.pathOf),
+    registries: remote,
     random,
     now,
     reportFault: (error) => {
@@ -77,6 +84,7 @@ export function localPorts(
   return {
     ports,
     close: async () => {
+      remote.close()
       await Promise.all(providers.map(async (provider) => provider.close()))
       await backend.close()
     },
