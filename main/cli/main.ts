@@ -12,6 +12,7 @@ import { registerPush } from "./commands/push.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRegistry } from "./commands/registry.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
 import { registerSync } from "./commands/sync.ts"
 import { registerValidate } from "./commands/validate.ts"
@@ -29,6 +30,7 @@ const COMMANDS: readonly Register[] = [
   registerKeys,
   registerDevice,
   registerProtect,
+  registerTrust,
   registerVerify,
   registerOpen,
   registerRun,

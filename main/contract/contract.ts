@@ -29,6 +29,15 @@ import {
   tagListSchema,
 } from "./schema/registry.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
+import {
+  assembleSchema,
+  changeTrustSchema,
+  initTrustSchema,
+  requestSignaturesSchema,
+  signedRequestSchema,
+  signRequestSchema,
+  trustSchema,
+} from "./schema/trust.ts"
 import { validateEventSchema, validateSchema } from "./schema/validate.ts"
 import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
 
@@ -47,6 +56,16 @@ export const clientContract = {
     list: oc.output(z.array(deviceSchema)),
     show: oc.input(namedSchema).output(deviceSchema),
     remove: oc.input(namedSchema).output(deviceSchema),
+  },
+  trust: {
+    init: oc.input(initTrustSchema).output(trustSchema),
+    show: oc.output(trustSchema),
+    change: oc.input(changeTrustSchema).output(trustSchema),
+    request: oc.input(requestSignaturesSchema).output(trustSchema),
+    sign: oc.input(signRequestSchema).output(signedRequestSchema),
+    assemble: oc.input(assembleSchema).output(trustSchema),
+    discard: oc.output(trustSchema),
+    refresh: oc.output(trustSchema),
   },
   library: {
     /** Newest first. */

@@ -10,6 +10,7 @@ import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
+import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
@@ -41,6 +42,7 @@ export function createEngine(ports: Ports): EngineRouter {
       show: os.devices.show.handler(async ({ input }) => ports.devices.find(input.name)),
       remove: os.devices.remove.handler(async ({ input }) => removeDevice(ports, input.name)),
     },
+    trust: trustHandlers(ports),
     library: libraryHandlers(ports),
     registry: registryHandlers(ports, jobs),
     protect: os.protect.handler(async ({ input, signal }) =>
