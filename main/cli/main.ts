@@ -9,6 +9,7 @@ import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
@@ -25,6 +26,7 @@ const COMMANDS: readonly Register[] = [
   registerKeys,
   registerDevice,
   registerProtect,
+  registerTrust,
   registerVerify,
   registerOpen,
   registerRun,

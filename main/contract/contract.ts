@@ -12,6 +12,15 @@ import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema 
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
+import {
+  assembleSchema,
+  changeTrustSchema,
+  initTrustSchema,
+  requestSignaturesSchema,
+  signedRequestSchema,
+  signRequestSchema,
+  trustSchema,
+} from "./schema/trust.ts"
 import { validateEventSchema, validateSchema } from "./schema/validate.ts"
 import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
 
@@ -30,6 +39,16 @@ export const clientContract = {
     list: oc.output(z.array(deviceSchema)),
     show: oc.input(namedSchema).output(deviceSchema),
     remove: oc.input(namedSchema).output(deviceSchema),
+  },
+  trust: {
+    init: oc.input(initTrustSchema).output(trustSchema),
+    show: oc.output(trustSchema),
+    change: oc.input(changeTrustSchema).output(trustSchema),
+    request: oc.input(requestSignaturesSchema).output(trustSchema),
+    sign: oc.input(signRequestSchema).output(signedRequestSchema),
+    assemble: oc.input(assembleSchema).output(trustSchema),
+    discard: oc.output(trustSchema),
+    refresh: oc.output(trustSchema),
   },
   library: {
     /** Newest first. */

@@ -17,6 +17,7 @@ import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
+import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
@@ -53,6 +54,7 @@ export function localPorts(
     payload: payloadEngine(backend),
     keys,
     devices: deviceFiles(path.join(workspace, "devices")),
+    documents: documentFiles(path.join(workspace, "documents")),
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,

@@ -9,6 +9,7 @@ import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { run } from "./run.ts"
+import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
@@ -40,6 +41,7 @@ export function createEngine(ports: Ports): EngineRouter {
       show: os.devices.show.handler(async ({ input }) => ports.devices.find(input.name)),
       remove: os.devices.remove.handler(async ({ input }) => removeDevice(ports, input.name)),
     },
+    trust: trustHandlers(ports),
     library: libraryHandlers(ports),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(

@@ -6,6 +6,7 @@ import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { Documents } from "./ports/documents.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
@@ -18,6 +19,7 @@ export interface Ports {
   readonly devices: DeviceStore
   readonly library: PackageLibrary
   readonly trust: TrustStore
+  readonly documents: Documents
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
   readonly machine: Machine
