@@ -14,6 +14,8 @@ import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
 import { credentialFiles } from "./registry/credentials.ts"
+import { pushQueue } from "./registry/push-queue.ts"
+import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { auditLog } from "./serving/audit-log.ts"
@@ -53,9 +55,10 @@ export function localPorts(
   const keyFolder = path.join(workspace, "keys")
   const providers = [softwareProvider(keyFolder, random, prompter)]
   const keys = keyStore(keyFolder, providers, now)
+  const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,
-    credentials: credentialFiles(process.env),
+    credentials,
     environment: process.env,
     now,
   })
@@ -74,6 +77,8 @@ export function localPorts(
     reports: reportRenderer,
     machine: localMachine(workspace),
     registries: remote,
+    registryAccess: registryAccess(credentials, prompter, remote.connect),
+    pushes: pushQueue(path.join(workspace, "pushes"), files, now),
     random,
     now,
     reportFault: (error) => {
