@@ -12,14 +12,13 @@ import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema 
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import {
-<<<<<<< HEAD
   clearClientSchema,
   runtimeIdSchema,
   servedSchema,
   startEventSchema,
   startRuntimeSchema,
 } from "./schema/serving.ts"
-=======
+import {
   listTagsSchema,
   loginResultSchema,
   loginSchema,
@@ -36,7 +35,6 @@ import {
   syncSchema,
   tagListSchema,
 } from "./schema/registry.ts"
->>>>>>> main
 import { runEventSchema, runSchema } from "./schema/run.ts"
 import {
   assembleSchema,
