@@ -30,6 +30,23 @@ import {
   startEventSchema,
   startRuntimeSchema,
 } from "./schema/serving.ts"
+import {
+  listTagsSchema,
+  loginResultSchema,
+  loginSchema,
+  logoutResultSchema,
+  logoutSchema,
+  pullEventSchema,
+  pullSchema,
+  pushEventSchema,
+  pushSchema,
+  queuedPushSchema,
+  registryCheckSchema,
+  registryHostSchema,
+  syncEventSchema,
+  syncSchema,
+  tagListSchema,
+} from "./schema/registry.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
 import {
   assembleSchema,
@@ -97,6 +114,20 @@ export const clientContract = {
   },
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
+  registry: {
+    push: oc.input(pushSchema).output(eventIterator(pushEventSchema)),
+    pull: oc.input(pullSchema).output(eventIterator(pullEventSchema)),
+    sync: oc.input(syncSchema).output(eventIterator(syncEventSchema)),
+    queue: {
+      add: oc.input(pushSchema).output(queuedPushSchema),
+      list: oc.output(z.array(queuedPushSchema)),
+      remove: oc.input(z.strictObject({ id: z.string() })).output(queuedPushSchema),
+    },
+    login: oc.input(loginSchema).output(loginResultSchema),
+    logout: oc.input(logoutSchema).output(logoutResultSchema),
+    check: oc.input(registryHostSchema).output(registryCheckSchema),
+    list: oc.input(listTagsSchema).output(tagListSchema),
+  },
   jobs: {
     list: oc.output(z.array(jobSchema)),
     cancel: oc.input(z.strictObject({ job: z.string() })).output(jobSchema),

@@ -16,6 +16,9 @@ import { Tpm2Provider } from "./keys/tpm2/provider.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
+import { credentialFiles } from "./registry/credentials.ts"
+import { pushQueue } from "./registry/push-queue.ts"
+import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { auditLog } from "./serving/audit-log.ts"
@@ -59,6 +62,13 @@ export function localPorts(
   const providers = [softwareProvider(keyFolder, random, prompter), tpm2]
   const records = keyRecords(keyFolder)
   const keys = keyStore(records, providers, now)
+  const credentials = credentialFiles(process.env)
+  const remote = registries({
+    pathOf: files.pathOf,
+    credentials,
+    environment: process.env,
+    now,
+  })
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
@@ -76,7 +86,9 @@ export function localPorts(
     served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
-    registries: registries(files.pathOf),
+    registries: remote,
+    registryAccess: registryAccess(credentials, prompter, remote.connect),
+    pushes: pushQueue(path.join(workspace, "pushes"), files, now),
     random,
     now,
     reportFault: (error) => {
@@ -87,6 +99,7 @@ export function localPorts(
   return {
     ports,
     close: async () => {
+      remote.close()
       await Promise.all(providers.map(async (provider) => provider.close()))
       await backend.close()
     },
