@@ -1,4 +1,4 @@
-import { CopyButton, Tooltip, UnstyledButton } from "@mantine/core"
+import { CopyButton, Tooltip, UnstyledButton, VisuallyHidden } from "@mantine/core"
 
 /** A digest or key, shortened in the middle as people compare them; a click copies all of it. */
 export function Digest({ value, label }: { readonly value: string; readonly label: string }) {
@@ -7,7 +7,8 @@ export function Digest({ value, label }: { readonly value: string; readonly labe
     <CopyButton value={value}>
       {({ copied, copy }) => (
         <Tooltip label={copied ? "Copied" : value} multiline maw={420}>
-          <UnstyledButton onClick={copy} className="sw-digest" aria-label={`Copy ${label}`}>
+          <UnstyledButton onClick={copy} className="sw-digest">
+            <VisuallyHidden>Copy {label}: </VisuallyHidden>
             {copied ? "copied" : short}
           </UnstyledButton>
         </Tooltip>
