@@ -3,9 +3,12 @@ import { randomBytes } from "node:crypto"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
+import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import { localFiles } from "./files.ts"
+import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
+import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
@@ -43,6 +46,9 @@ export function localPorts(workspace: string): {
     reports: reportRenderer,
     machine: localMachine(workspace),
     registries: registries(files.pathOf),
+    ledger: ledgerFolder(path.join(workspace, "ledger")),
+    trials: trialLauncher,
+    markKernel: portableKernel,
     random,
     now,
     reportFault: (error) => {

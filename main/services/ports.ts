@@ -6,6 +6,9 @@ import type { RuntimeLevel } from "../contract/schema/run.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Identity, Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { MarkKernel } from "../core/watermark/kernel.ts"
+import type { LedgerStore } from "./ports/ledger.ts"
+import type { TrialLauncher } from "./ports/trial.ts"
 import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
@@ -19,6 +22,10 @@ export interface Ports {
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
+  readonly ledger: LedgerStore
+  readonly trials: TrialLauncher
+  /** The inner loops of embedding, in the fastest form there is here. */
+  readonly markKernel: MarkKernel
   readonly random: Random
   /** The time now. */
   readonly now: () => Date
