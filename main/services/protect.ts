@@ -318,10 +318,7 @@ class Desk {
     })
   }
 
-  async #issueGrant(
-    writer: SealWriter,
-    { copy, device, recipient, overlay }: GrantOrder,
-  ): Promise<void> {
+  async #issueGrant(writer: SealWriter, { copy, device, recipient, overlay }: GrantOrder): Promise<void> {
     const plain = writeGrant({
       document: {
         version: 1,
@@ -378,7 +375,12 @@ class Desk {
     return [
       ...(this.#marking === null ? [{ what: "mark", why: NOT_MARKED }] : []),
       ...(this.#marking !== null && this.#marking.exportedAt === null
-        ? [{ what: "backup of the ledger", why: "it was never exported, and without it no leak can be traced" }]
+        ? [
+            {
+              what: "backup of the ledger",
+              why: "it was never exported, and without it no leak can be traced",
+            },
+          ]
         : []),
       ...(software === 0
         ? []

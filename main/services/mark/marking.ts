@@ -16,7 +16,6 @@ import { OpenLedger } from "../ledger/open-ledger.ts"
 import type { OpenModel } from "../model-input.ts"
 import type { Ports } from "../ports.ts"
 import { Certificate } from "./certificate.ts"
-import { checkStrong } from "./find-plan.ts"
 import { checksumsOf, locationsOf, measureModel, modelFiles, summariseSkipped } from "./model-weights.ts"
 import { planModel, type PlannedModel } from "./plan-model.ts"
 
@@ -48,14 +47,13 @@ export class Marking {
     job: JobContext,
   ): Promise<Marking> {
     job.step("measure weights", model.bytes)
-    const { tensors, skipped } = await measureModel(model)
+    const { tensors, skipped } = await measureModel(model, job.signal)
     if (tensors.length === 0)
       throw new AppError("MARK_NOTHING", `no weight can carry a mark: ${summariseSkipped(skipped)}`)
     const { ledger } = await OpenLedger.openOrCreate(ports)
     try {
-      const planned = await planModel(ports, ledger, request, model, tensors, job)
+      const planned = await planModel(ports, ledger, request, model, mode, tensors, job)
       try {
-        checkStrong(tensors, planned.tensors, mode)
         const carriers = openCarriers(ledger.masterKey, tensors, planned.tensors)
         const files = locationsOf(model).map((location, index) => ({
           location,
@@ -65,7 +63,7 @@ export class Marking {
         const marker = await ModelMarker.prepare(
           carriers,
           files,
-          modelFiles(model),
+          modelFiles(model, job.signal),
           // What a fleet's external files hash to differs by device, so no digits in the shared payload could be right.
           mode === "fleet" ? [] : checksumsOf(model.index),
           ports.markKernel,
@@ -101,7 +99,8 @@ export class Marking {
     this.#carriers = carriers
     this.#files = files
     this.#marker = marker
-    this.#certificate = planned.desk === null ? null : new Certificate(planned.desk, planned.budget, model.bytes)
+    this.#certificate =
+      planned.desk === null ? null : new Certificate(planned.desk, planned.budget, model.bytes)
   }
 
   /** Gives numbers to devices that have none and writes them down before anything carries them. */
@@ -170,16 +169,14 @@ export class Marking {
     const at = this.#ports.now().toISOString()
     const { modelHash } = this.#planned.entry.plan
     await this.#ledger.append(() =>
-      copies.map(
-        ({ word, modelRoot }): IssuedEntry => ({
-          kind: "issued",
-          modelHash,
-          ...word,
-          mode: this.#mode,
-          modelRoot,
-          at,
-        }),
-      ),
+      copies.map(({ word, modelRoot }): IssuedEntry => ({
+        kind: "issued",
+        modelHash,
+        ...word,
+        mode: this.#mode,
+        modelRoot,
+        at,
+      })),
     )
   }
 

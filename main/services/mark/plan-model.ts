@@ -1,5 +1,6 @@
 /** The plan of a model: the ledger's when it knows the model, else a new one, written down before any copy is made. */
 import { createCommitment } from "../../core/watermark/commit-plan.ts"
+import type { Mode } from "../../contract/schema/base.ts"
 import type { MarkRequest } from "../../contract/schema/mark.ts"
 import { AppError } from "../../contract/errors.ts"
 import { toHex } from "../../core/bytes/bytes.ts"
@@ -12,7 +13,7 @@ import type { OpenLedger } from "../ledger/open-ledger.ts"
 import type { OpenModel } from "../model-input.ts"
 import type { Ports } from "../ports.ts"
 import type { TrialProcess } from "../ports/trial.ts"
-import { blindPlan, budgetOf, findPlan } from "./find-plan.ts"
+import { blindPlan, budgetOf, checkStrong, findPlan } from "./find-plan.ts"
 import { TrialDesk } from "./trial-desk.ts"
 import { calibrationSet, syntheticSet } from "./trial-set.ts"
 
@@ -29,9 +30,9 @@ export interface PlannedModel {
 }
 
 /** Models larger than this are not tried: a trial holds the model in memory three times. */
-const MAX_TRIAL_BYTES = 256 << 20
-/** Sensitivities are only measured on models up to this size; larger ones get the blind strength, and are then certified. */
-const MAX_SEARCH_BYTES = 64 << 20
+const MAX_TRIAL_BYTES = 512 << 20
+/** Made-up inputs are not worth the time on models larger than this. */
+const MAX_SYNTHETIC_BYTES = 64 << 20
 
 /** Throws MARK_TOO_WEAK, INPUT_MISMATCH and what the ledger throws. */
 export async function planModel(
@@ -39,6 +40,7 @@ export async function planModel(
   ledger: OpenLedger,
   request: MarkRequest,
   model: OpenModel,
+  mode: Mode,
   tensors: readonly OriginalTensor[],
   job: JobContext,
 ): Promise<PlannedModel> {
@@ -47,18 +49,19 @@ export async function planModel(
   const trial = await openTrial(ports, request, model, job)
   try {
     const budget = trial.desk === null ? 0 : budgetOf(trial.desk, request.budget) ** 2
-    if (known !== undefined) {
+    if (known !== undefined && !canReplace(ledger.state, known, request)) {
       const { plan } = known
       const byHash = new Map(plan.tensors.map((tensor) => [tensor.hash, tensor]))
-      const ordered = tensors.map((tensor) => byHash.get(tensor.hash)).filter((tensor) => tensor !== undefined)
+      const ordered = tensors
+        .map((tensor) => byHash.get(tensor.hash))
+        .filter((tensor) => tensor !== undefined)
+      checkStrong(tensors, ordered, mode)
       return { ...trial, entry: known, tensors: ordered, isKnown: true, budget }
     }
-    const canSearch = trial.desk !== null && (request.calibration !== null || model.bytes <= MAX_SEARCH_BYTES)
     const found =
-      trial.desk !== null && canSearch
-        ? await findPlan(trial.desk, tensors, request.budget, job)
-        : blindPlan(tensors)
+      trial.desk === null ? blindPlan(tensors) : await findPlan(trial.desk, tensors, request.budget, job)
     const planned = keepEarlier(ledger.state, found)
+    checkStrong(tensors, planned, mode)
     const plan: MarkPlan = { version: 1, modelHash: hash, tensors: [...planned] }
     const entry = await writePlan(ports, ledger, request, model, plan)
     return { ...trial, entry, tensors: planned, isKnown: false, budget }
@@ -68,10 +71,18 @@ export async function planModel(
   }
 }
 
+/** A plan is frozen by its first copy. One that no copy was made by gives way when there is more to find a better one with. */
+function canReplace(state: LedgerState, { plan }: PlanEntry, request: MarkRequest): boolean {
+  const isIssued = state.issued.some(({ modelHash }) => modelHash === plan.modelHash)
+  return !isIssued && (request.calibration !== null || request.budget !== null)
+}
+
 /** A tensor that an earlier model of this owner has too keeps its parameters, and with them its keys: no device gets two variants of it. */
 function keepEarlier(state: LedgerState, found: readonly PlannedTensor[]): readonly PlannedTensor[] {
   const earlier = new Map(
-    [...state.plans.values()].flatMap(({ plan }) => plan.tensors.map((tensor) => [tensor.hash, tensor])),
+    [...state.plans.values()]
+      .filter(({ plan }) => state.issued.some(({ modelHash }) => modelHash === plan.modelHash))
+      .flatMap(({ plan }) => plan.tensors.map((tensor) => [tensor.hash, tensor])),
   )
   return found.map((tensor) => {
     const parameters = earlier.get(tensor.hash)?.parameters
@@ -101,7 +112,8 @@ async function writePlan(
     at: ports.now().toISOString(),
   }
   // Another process may have planned the same model meanwhile; the first plan holds.
-  await ledger.append((state) => (state.plans.has(plan.modelHash) ? [] : [entry]))
+  const before = ledger.state.plans.get(plan.modelHash)
+  await ledger.append((state) => (state.plans.get(plan.modelHash) === before ? [entry] : []))
   const written = ledger.state.plans.get(plan.modelHash)
   if (written?.commitment !== entry.commitment)
     throw new AppError("LEDGER_BUSY", "another process planned this model at the same time")
@@ -115,8 +127,11 @@ async function openTrial(
   model: OpenModel,
   job: JobContext,
 ): Promise<{ readonly desk: TrialDesk | null; readonly notMeasured: string | null }> {
-  if (model.bytes > MAX_TRIAL_BYTES)
-    return { desk: null, notMeasured: `the model is larger than ${MAX_TRIAL_BYTES >> 20} MiB` }
+  const limit = request.calibration === null ? MAX_SYNTHETIC_BYTES : MAX_TRIAL_BYTES
+  if (model.bytes > limit) {
+    const hint = request.calibration === null ? " and there are no calibration data" : ""
+    return { desk: null, notMeasured: `the model is larger than ${limit >> 20} MiB${hint}` }
+  }
   let process: TrialProcess
   try {
     process = await ports.trials.start(model.files, job.signal)
