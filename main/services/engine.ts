@@ -1,6 +1,7 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
 import { addDevice, removeDevice } from "./devices.ts"
+import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
 import { libraryHandlers, rememberMade } from "./library.ts"
@@ -8,7 +9,9 @@ import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
+import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
+import { servingHandlers } from "./serving/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
@@ -43,6 +46,8 @@ export function createEngine(ports: Ports): EngineRouter {
     },
     trust: trustHandlers(ports),
     library: libraryHandlers(ports),
+    enrolment: enrolmentHandlers(ports),
+    registry: registryHandlers(ports, jobs),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(
         `protect ${ports.files.nameOf(input.model)}`,
@@ -63,6 +68,7 @@ export function createEngine(ports: Ports): EngineRouter {
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
     ),
+    runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(
         `validate ${ports.files.nameOf(input.file)}`,
