@@ -227,6 +227,7 @@ class Device {
       signingKey: "release",
       escrow: [],
       mode: "individual" as const,
+      policy: null,
     }
     const output = { file: files.refer(file), replace: false }
     await protect(local.ports, { ...request, output }, QUIET)
