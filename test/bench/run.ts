@@ -6,8 +6,9 @@ import type { Bench, Figure } from "./bench.ts"
 import { markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
 import { registryBench } from "./registry.ts"
+import { runtimeBench } from "./runtime.ts"
 
-const BENCHES: readonly Bench[] = [payloadBench, registryBench, markEmbedBench]
+const BENCHES: readonly Bench[] = [payloadBench, registryBench, runtimeBench, markEmbedBench]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))
