@@ -1,6 +1,7 @@
 /** Genuine age files of every recipient type, taken apart so that lies can be told about each part. */
 import { chunksOf, openHeader, readHeaderOf, startFile, unwrapFileKey } from "../../main/core/age/file.ts"
-import { readHeader, type Header, type Stanza } from "../../main/core/age/header.ts"
+import { readHeader, type Header } from "../../main/core/age/header.ts"
+import type { Stanza } from "../../main/core/age/stanza.ts"
 import { generatePq, pqIdentityText } from "../../main/core/age/mlkem768x25519.ts"
 import { softwareP256 } from "../../main/core/age/p256.ts"
 import { p256TagIdentity, p256TagRecipient } from "../../main/core/age/p256tag.ts"
