@@ -4,9 +4,10 @@
  */
 import type { Bench, Figure } from "./bench.ts"
 import { payloadBench } from "./payload.ts"
+import { registryBench } from "./registry.ts"
 import { spineBench } from "./spine.ts"
 
-const BENCHES: readonly Bench[] = [payloadBench, spineBench]
+const BENCHES: readonly Bench[] = [payloadBench, spineBench, registryBench]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))

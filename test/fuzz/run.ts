@@ -13,7 +13,7 @@ import type { WorkerMessage } from "./worker.ts"
 
 const MAX_GROWN_BYTES = 256e6
 /** A process that is silent for this long hangs inside one case; a slow one still shows its progress. */
-const SILENCE_MS = 20_000
+const SILENCE_MS = 120_000
 
 const { values } = parseArgs({
   options: {
@@ -49,24 +49,27 @@ async function runWorker(first: number, step: number): Promise<Tally> {
   )
   return new Promise((resolve) => {
     let isDone = false
-    const lost = (kind: Fault["kind"], detail: string) => {
+    let soFar: Tally | null = null
+    const lose = (kind: Fault["kind"], detail: string) => {
       if (isDone) return
       isDone = true
-      resolve(lostTally({ index: lastCase(position), lie: "?", kind, detail }))
+      const lost = lostTally({ index: lastCase(position), lie: "?", kind, detail })
+      resolve(soFar === null ? lost : merge(soFar, lost))
     }
     const silence = setTimeout(() => {
-      lost("hung", `no sign of life for ${SILENCE_MS / 1000} s`)
+      lose("hung", `no sign of life for ${SILENCE_MS / 1000} s`)
       worker.kill("SIGKILL")
     }, SILENCE_MS)
     worker.on("message", (message: WorkerMessage) => {
       silence.refresh()
+      soFar = message.tally
       if (message.kind !== "done") return
       isDone = true
       resolve(message.tally)
     })
     worker.on("exit", (status, signal) => {
       clearTimeout(silence)
-      lost("crashed", `the process ended with ${signal ?? `status ${status}`}`)
+      lose("crashed", `the process ended with ${signal ?? `status ${status}`}`)
     })
   })
 }
