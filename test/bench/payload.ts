@@ -3,20 +3,20 @@
  * in memory, so that what else the machine does hits all of them alike.
  */
 import { randomBytes } from "node:crypto"
-import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
 import path from "node:path"
 import { encryptBytes, openHeader, startFile } from "../../main/core/age/file.ts"
 import { softwareP256 } from "../../main/core/age/p256.ts"
 import { p256TagRecipient } from "../../main/core/age/p256tag.ts"
 import { parseIdentity, parseRecipient } from "../../main/core/age/recipients.ts"
 import { generateX25519, x25519IdentityText } from "../../main/core/age/x25519.ts"
-import type { ByteSource } from "../../main/core/bytes/source.ts"
 import type { BatchBackend } from "../../main/platform/payload/backend.ts"
 import { nativeBackend } from "../../main/platform/payload/native-backend.ts"
 import { payloadEngine } from "../../main/platform/payload/pipeline.ts"
 import { workerBackend } from "../../main/platform/payload/worker-backend.ts"
 import type { JobControl } from "../../main/services/ports.ts"
 import { nativePayload } from "../../native/lib/payload.ts"
+import { sourceOfFile, writeRandom } from "../support/age-files.ts"
 import { tagScalar } from "../support/tag-keys.ts"
 import { seededRandom } from "../support/seeded-random.ts"
 import { median, type Bench, type Figure } from "./bench.ts"
@@ -27,7 +27,10 @@ const GIB = 2 ** 30
 const GRANTS = 1000
 const GRANT_BYTES = 64 << 10
 const RANDOM = (size: number) => new Uint8Array(randomBytes(size))
-const CONTROL: JobControl = { signal: new AbortController().signal, progress: () => {} }
+const CONTROL: JobControl = {
+  signal: new AbortController().signal,
+  progress: () => {},
+}
 const HOW = `1 GiB on tmpfs, medians of ${RUNS}, rows alternating in one run; ours in the engine's process, peers as programs`
 
 export const payloadBench: Bench = {
@@ -47,7 +50,7 @@ async function oneGibibyte(folder: string): Promise<readonly Figure[]> {
   const native = nativePayload()
   if (native === null) throw new Error("the addon is not built")
   const at = (name: string) => path.join(folder, name)
-  fill(at("plain"), GIB)
+  writeRandom(at("plain"), GIB)
   const { secretKey, recipient } = generateX25519(RANDOM)
   const identity = x25519IdentityText(secretKey)
   const keyFile = openSync(at("identity"), "w", 0o600)
@@ -210,7 +213,13 @@ async function encryptFile(
   const { prefix, key } = startFile([parseRecipient(recipient)], RANDOM)
   const length = fstatSync(input).size
   const parts = [{ kind: "file", file: input, offset: 0, length, digest: digests }] as const
-  const job = { prefix, key, parts, output: { file: output, offset: 0 }, digest: digests }
+  const job = {
+    prefix,
+    key,
+    parts,
+    output: { file: output, offset: 0 },
+    digest: digests,
+  }
   await payloadEngine(backend).encrypt(job, CONTROL)
   closeSync(input)
   closeSync(output)
@@ -235,26 +244,6 @@ async function decryptFile(
   closeSync(input)
   closeSync(output)
   return (performance.now() - startedAt) / 1000
-}
-
-function sourceOfFile(file: number): ByteSource {
-  return {
-    size: fstatSync(file).size,
-    read: async (offset, length) => {
-      const bytes = new Uint8Array(length)
-      readSync(file, bytes, 0, length, offset)
-      return bytes
-    },
-  }
-}
-
-/** Random bytes, since some tools compress and some file systems share zeros. */
-function fill(name: string, bytes: number): void {
-  const file = openSync(name, "w")
-  const block = randomBytes(1 << 24)
-  for (let at = 0; at < bytes; at += block.length)
-    writeSync(file, block, 0, Math.min(block.length, bytes - at))
-  closeSync(file)
 }
 
 /** Grants as protect issues them: one small age file a device. */
