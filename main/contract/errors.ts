@@ -258,6 +258,33 @@ const TABLE = {
     "Check the keyboard layout and try again. A lost passphrase cannot be recovered.",
   ],
   KEY_PROVIDER_UNAVAILABLE: [EXIT.unavailable, "Run `sealwright keys doctor` to see what is missing."],
+  TPM_UNAVAILABLE: [
+    EXIT.unavailable,
+    "Install tpm2-tss (Debian: libtss2-dev), then run `npm run build:native`.",
+  ],
+  TPM_ABSENT: [
+    EXIT.unavailable,
+    "Check --tcti, that /dev/tpmrm0 exists, and that you may open it (group tss).",
+  ],
+  TPM_BUSY: [EXIT.unavailable, "Close other programs that use the TPM, or reach it through /dev/tpmrm0."],
+  TPM_LOCKED: [EXIT.key, "Wait for the lockout to end, or reset it with the lockout authorisation."],
+  TPM_AUTH_WRONG: [
+    EXIT.key,
+    "Check the value and type it again: every wrong one counts towards the TPM's lockout.",
+  ],
+  TPM_POLICY_REFUSED: [
+    EXIT.key,
+    "The machine started differently from when the key was made: start it as before, or make a new key.",
+  ],
+  TPM_KEY_FOREIGN: [
+    EXIT.key,
+    "Use the TPM that made the key. If it was cleared, make a new key and enrol again.",
+  ],
+  TPM_UNSUITABLE: [EXIT.key, "Choose another key, handle or index."],
+  TPM_HANDLE_EMPTY: [EXIT.missing, "List what the TPM holds: tpm2_getcap handles-persistent."],
+  TPM_FULL: [EXIT.unavailable, "Remove a persistent object, or leave out --persistent."],
+  TPM_EXISTS: [EXIT.exists, "Choose another handle or index, or remove what is there."],
+  TPM_FAILED: [EXIT.unavailable, "Try again; if it stays, run `sealwright keys doctor`."],
   ASSURANCE_TOO_LOW: [
     EXIT.refused,
     "Enrol the device with a key in hardware, or ask whoever wrote the policy for a lower level.",

@@ -9,7 +9,10 @@ import { localFiles } from "./files.ts"
 import { localMachine } from "./machine.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
-import { keyStore } from "./keys/store.ts"
+import { keyRecords, keyStore } from "./keys/store.ts"
+import { enrolmentFiles } from "./enrolment/enrolment-files.ts"
+import { tpmAttestor, tpmCounters } from "./keys/tpm2/attestor.ts"
+import { Tpm2Provider } from "./keys/tpm2/provider.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
@@ -34,12 +37,14 @@ const MAX_CIPHER_WORKERS = 4
 export interface PortOptions {
   /** Who is asked for passphrases and PINs; nobody unless given. */
   readonly prompter?: Prompter
+  /** The TPM to use whatever a key's record says, in tpm2-tss syntax; SEALWRIGHT_TCTI unless given. */
+  readonly tcti?: string
 }
 
 /** `workspace`: the folder that holds keys, devices and trust. `close` ends what the ports started. */
 export function localPorts(
   workspace: string,
-  { prompter = noPrompter }: PortOptions = {},
+  { prompter = noPrompter, tcti = process.env["SEALWRIGHT_TCTI"] }: PortOptions = {},
 ): {
   readonly ports: Ports
   readonly close: () => Promise<void>
@@ -53,8 +58,10 @@ export function localPorts(
   const random = (size: number) => new Uint8Array(randomBytes(size))
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
-  const providers = [softwareProvider(keyFolder, random, prompter)]
-  const keys = keyStore(keyFolder, providers, now)
+  const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
+  const providers = [softwareProvider(keyFolder, random, prompter), tpm2]
+  const records = keyRecords(keyFolder)
+  const keys = keyStore(records, providers, now)
   const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,
@@ -66,6 +73,9 @@ export function localPorts(
     files,
     payload: payloadEngine(backend),
     keys,
+    attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
+    counters: tpmCounters(tpm2),
+    enrolments: enrolmentFiles(path.join(workspace, "enrolment")),
     devices: deviceFiles(path.join(workspace, "devices")),
     documents: documentFiles(path.join(workspace, "documents")),
     library: packageLibrary(path.join(workspace, "library"), files),

@@ -6,8 +6,10 @@ import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Documents } from "./ports/documents.ts"
+import type { Enrolments } from "./ports/enrolment.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
@@ -17,7 +19,10 @@ export interface Ports {
   readonly files: Files
   readonly payload: PayloadEngine
   readonly keys: KeyStore
+  readonly attestor: Attestor
+  readonly counters: HardwareCounters
   readonly devices: DeviceStore
+  readonly enrolments: Enrolments
   readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly documents: Documents

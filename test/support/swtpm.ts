@@ -1,84 +1,105 @@
-/** A software TPM of the test's own: private state, private port, ended by its own handle. */
-import { spawn, type ChildProcess } from "node:child_process"
+/** A TPM simulator of its own for each suite: own folder, own ports, stopped by its handle. */
+import { execFile, spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { createServer, connect } from "node:net"
 import { mkdtempSync, rmSync } from "node:fs"
+import net from "node:net"
 import os from "node:os"
 import path from "node:path"
+import { promisify } from "node:util"
 
 export interface Swtpm {
-  /** In the syntax of tpm2-tss and tpm2-tools. */
+  /** For us and for tpm2-tools alike. */
   readonly tcti: string
-  readonly folder: string
+  /** Runs a command of tpm2-tools in a folder of its own; returns its standard output. */
+  tool(command: string, ...args: readonly string[]): Promise<string>
+  /** A path in that folder. */
+  at(name: string): string
   stop(): Promise<void>
 }
 
-/** Resolves when the TPM answers on its port. `folder` keeps its state and is removed by `stop`. */
-export async function startSwtpm(): Promise<Swtpm> {
+export async function startSwtpm(options: { readonly certificates?: boolean } = {}): Promise<Swtpm> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "sealwright-tpm-"))
-  const port = await freePortPair()
-  const child = spawn(
-    "swtpm",
-    [
-      ...["socket", "--tpm2", "--tpmstate", `dir=${folder}`],
-      ...["--server", `type=tcp,port=${port}`, "--ctrl", `type=tcp,port=${port + 1}`],
-      ...["--flags", "not-need-init,startup-clear"],
-    ],
-    { stdio: "ignore" },
-  )
-  await answers(port, child)
+  if (options.certificates === true) await manufacture(folder)
+  for (let attempt = 0; ; attempt += 1) {
+    const port = await freePortPair()
+    const child = spawn(
+      "swtpm",
+      [
+        ...["socket", "--tpm2", "--tpmstate", `dir=${folder}`],
+        ...["--server", `type=tcp,port=${port},disconnect=no`, "--ctrl", `type=tcp,port=${port + 1}`],
+        ...["--flags", "not-need-init,startup-clear"],
+      ],
+      { stdio: "ignore" },
+    )
+    const exited = once(child, "exit")
+    if (await isListening(port + 1, child)) return handleOf(folder, port, child, exited)
+    await exited
+    if (attempt === 5) throw new Error("swtpm does not start")
+  }
+}
+
+function handleOf(folder: string, port: number, child: ChildProcess, exited: Promise<unknown>): Swtpm {
+  const tcti = `swtpm:host=127.0.0.1,port=${port}`
+  const files = mkdtempSync(path.join(os.tmpdir(), "sealwright-tools-"))
   return {
-    tcti: `swtpm:host=127.0.0.1,port=${port}`,
-    folder,
+    tcti,
+    tool: async (command, ...args) => {
+      const { stdout } = await promisify(execFile)(command, args, {
+        cwd: files,
+        env: { ...process.env, TPM2TOOLS_TCTI: tcti },
+      })
+      return stdout
+    },
+    at: (name) => path.join(files, name),
     stop: async () => {
-      const ended = child.exitCode === null ? once(child, "exit") : null
-      child.kill("SIGKILL")
-      await ended
+      child.kill()
+      await exited
       rmSync(folder, { recursive: true, force: true })
+      rmSync(files, { recursive: true, force: true })
     },
   }
 }
 
-/** Commands go to one port and control to the next one, because tpm2-tss looks for it there. */
+/** Gives the TPM endorsement keys with certificates, as a maker does (swtpm_setup and its local CA, all inside `folder`). */
+async function manufacture(folder: string): Promise<void> {
+  await promisify(execFile)("swtpm_setup", [
+    "--tpm2",
+    "--tpmstate",
+    folder,
+    "--create-ek-cert",
+    "--overwrite",
+  ])
+}
+
+/** Two ports in a row that nobody listens on. Somebody may be quicker: the caller tries again. */
 async function freePortPair(): Promise<number> {
   for (;;) {
-    const first = await listen(0)
-    const port = first.port
-    const second = await listen(port + 1).catch(() => null)
-    await first.close()
-    if (second === null) continue
-    await second.close()
-    return port
+    const first = net.createServer().listen(0, "127.0.0.1")
+    await once(first, "listening")
+    const address = first.address()
+    const port = typeof address === "object" && address !== null ? address.port : 0
+    const second = net.createServer().listen(port + 1, "127.0.0.1")
+    const isFree = await Promise.race([
+      once(second, "listening").then(() => true),
+      once(second, "error").then(() => false),
+    ])
+    first.close()
+    second.close()
+    if (isFree && port < 65_535) return port
   }
 }
 
-async function listen(wanted: number): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const server = createServer()
-  server.listen(wanted, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  if (address === null || typeof address === "string") throw new Error("no port")
-  return {
-    port: address.port,
-    close: async () => {
-      server.close()
-      await once(server, "close")
-    },
-  }
-}
-
-async function answers(port: number, child: ChildProcess): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (child.exitCode !== null) throw new Error(`swtpm ended with ${child.exitCode}`)
-    // The control port: a connection to the command port would count as the TPM's one client.
-    const socket = connect(port + 1, "127.0.0.1")
+/** Polls the control port: a connection to the other one would be the TPM's one client. */
+async function isListening(port: number, child: ChildProcess): Promise<boolean> {
+  for (;;) {
+    if (child.exitCode !== null) return false
+    const socket = net.connect(port, "127.0.0.1")
     const isOpen = await Promise.race([
       once(socket, "connect").then(() => true),
       once(socket, "error").then(() => false),
     ]).catch(() => false)
     socket.destroy()
-    if (isOpen) return
-    await new Promise((resolve) => setTimeout(resolve, 25))
+    if (isOpen) return true
+    await new Promise((resolve) => setTimeout(resolve, 10))
   }
-  throw new Error("swtpm does not answer")
 }
