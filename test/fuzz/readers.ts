@@ -48,6 +48,7 @@ export function sealReader(world: SealWorld): SealReader {
     assurance: "software",
     holdsKey: true,
     addedAt: "2026-01-01T00:00:00Z",
+    enrolment: null,
   }
   const key: Key = {
     name: DEVICE,
