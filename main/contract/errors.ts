@@ -352,6 +352,21 @@ const TABLE = {
     EXIT.key,
     "Repair or remove the credential file, or log in again with `sealwright registry login`.",
   ],
+
+  // The mark and the ledger.
+  MARK_NOTHING: [
+    EXIT.input,
+    "Run `sealwright inspect` on the model to see why; pass --no-mark to protect it without a mark.",
+  ],
+  MARK_TOO_WEAK: [
+    EXIT.input,
+    "Give calibration data with --calibration, allow a larger change with --mark-budget, or pass --no-mark.",
+  ],
+  LEDGER_NOT_FOUND: [EXIT.missing, "Run `sealwright ledger init`, or protect a model: that makes one."],
+  LEDGER_EXISTS: [EXIT.exists, "Use the ledger that is there, or another workspace with --workspace."],
+  LEDGER_DAMAGED: [EXIT.io, "Restore the ledger from its newest export with `sealwright ledger import`."],
+  LEDGER_BUSY: [EXIT.io, "Another process adds to this ledger: try again when it is done."],
+  LEDGER_FULL: [EXIT.input, "Make a new ledger in a workspace of its own."],
 } as const satisfies Record<string, readonly [exit: number, hint: string]>
 
 export type ErrorCode = keyof typeof TABLE

@@ -6,6 +6,9 @@ import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { MarkKernel } from "../core/watermark/kernel.ts"
+import type { LedgerStore } from "./ports/ledger.ts"
+import type { TrialLauncher } from "./ports/trial.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Documents } from "./ports/documents.ts"
@@ -33,6 +36,10 @@ export interface Ports {
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
+  readonly ledger: LedgerStore
+  readonly trials: TrialLauncher
+  /** The inner loops of embedding, in the fastest form there is here. */
+  readonly markKernel: MarkKernel
   readonly registryAccess: RegistryAccess
   readonly pushes: PushQueue
   readonly random: Random
