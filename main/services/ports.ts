@@ -1,5 +1,5 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
-import type { FileRef } from "../contract/schema/base.ts"
+import type { FileRef, Live } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
@@ -52,8 +52,8 @@ export interface Ports {
 /** How a long operation is watched and stopped. */
 export interface JobControl {
   readonly signal: AbortSignal
-  /** Called with bytes done so far, seldom enough to be cheap (some ten times a second). */
-  progress(doneBytes: number): void
+  /** Called with bytes done so far, seldom enough to be cheap (some ten times a second); a measurement says what it saw since. */
+  progress(doneBytes: number, live?: Live): void
 }
 
 /** An open file: `number` is the descriptor, valid until `close`. */
