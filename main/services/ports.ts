@@ -154,13 +154,23 @@ export interface OpenedPart {
   readonly digest: boolean
 }
 
-export interface DecryptJob {
-  /** The age file inside `file`: where it starts, where its chunks start, and their length, bytes. */
+/** The chunks of an age file inside `file`: where they start and their length, bytes. */
+export interface SealedPayload {
   readonly file: number
-  readonly offset: number
   readonly chunksOffset: number
   readonly chunksBytes: number
+  /** Payload key, 32 bytes; the caller wipes it. */
   readonly key: Uint8Array
+}
+
+/** Plaintext by offset. `close` wipes what is kept of it. */
+export interface PlainReader extends ByteSource {
+  close(): void
+}
+
+export interface DecryptJob extends SealedPayload {
+  /** Where the age file starts, bytes. */
+  readonly offset: number
   /** Ascending and disjoint. */
   readonly parts: readonly OpenedPart[]
   /** Whether the SHA-256 of the age file is wanted. */
@@ -182,6 +192,11 @@ export interface DecryptResult {
 export interface PayloadEngine {
   encrypt(job: EncryptJob, control: JobControl): Promise<EncryptResult>
   decrypt(job: DecryptJob, control: JobControl): Promise<DecryptResult>
+  /**
+   * Random access to a payload's plaintext, opening only the chunks it touches. Resolves after the last chunk was verified,
+   * so the length is genuine; every chunk is authenticated before its bytes are given out.
+   */
+  reader(payload: SealedPayload): Promise<PlainReader>
   /** SHA-256 of a stretch of a file. */
   digest(file: number, offset: number, length: number, control: JobControl): Promise<Uint8Array>
 }
