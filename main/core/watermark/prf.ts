@@ -1,0 +1,60 @@
+/** The mark's pseudo-random streams: AES-256-CTR under a zero IV, one key a stream, so any byte can be had by its position. */
+import { createCipheriv } from "node:crypto"
+import { wipe } from "../bytes/bytes.ts"
+
+const BLOCK_BYTES = 16
+/** What is encrypted to get the stream, at most so much at once. */
+const ZEROS = new Uint8Array(1 << 20)
+
+/** One stream. Byte n is byte n mod 16 of the encryption of block n / 16 (NIST SP 800-38A, 6.5, initial counter 0). */
+export class KeyStream {
+  readonly #key: Uint8Array
+
+  /** `key`: 32 bytes; copied, so the caller wipes its own. */
+  constructor(key: Uint8Array) {
+    this.#key = Uint8Array.from(key)
+  }
+
+  /** `length` bytes from byte `offset` of the stream on. */
+  read(offset: number, length: number): Uint8Array {
+    const out = new Uint8Array(length)
+    const cipher = createCipheriv("aes-256-ctr", this.#key, counterOf(Math.floor(offset / BLOCK_BYTES)))
+    cipher.update(ZEROS.subarray(0, offset % BLOCK_BYTES))
+    for (let at = 0; at < length; at += ZEROS.length) {
+      const part = cipher.update(ZEROS.subarray(0, Math.min(ZEROS.length, length - at)))
+      out.set(part, at)
+      wipe(part)
+    }
+    return out
+  }
+
+  /**
+   * Bits `first` to `first + count` of the stream as one byte each, 0 or 1; bit n is bit n mod 8 of byte n / 8, the least
+   * significant one first.
+   */
+  readBits(first: number, count: number): Uint8Array {
+    const from = Math.floor(first / 8)
+    const bytes = this.read(from, Math.ceil((first + count) / 8) - from)
+    const out = new Uint8Array(count)
+    const skip = first - from * 8
+    for (let i = 0; i < count; i += 1) {
+      const bit = skip + i
+      out[i] = ((bytes[bit >> 3] ?? 0) >> (bit & 7)) & 1
+    }
+    wipe(bytes)
+    return out
+  }
+
+  /** Wipes the key; the stream cannot be read any more. */
+  close(): void {
+    wipe(this.#key)
+  }
+}
+
+function counterOf(block: number): Uint8Array {
+  const counter = new Uint8Array(BLOCK_BYTES)
+  const view = new DataView(counter.buffer)
+  view.setUint32(8, Math.floor(block / 2 ** 32))
+  view.setUint32(12, block % 2 ** 32)
+  return counter
+}
