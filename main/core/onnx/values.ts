@@ -1,47 +1,44 @@
 import { AppError } from "../../contract/errors.ts"
 import { fromFloat16 } from "../bytes/float16.ts"
-import type { ByteSource } from "../bytes/source.ts"
 import type { DataType } from "./data-type.ts"
+import { readElements, stretchesOf, type ModelFiles } from "./elements.ts"
 import type { Tensor } from "./tensor.ts"
 import { malformed } from "./wire.ts"
-
-/** The bytes that values stand in: the model file for `null`, else the external file of that location. */
-export type OpenBytes = (location: string | null) => ByteSource
 
 /** Numbers of a tensor in C order: single precision where that holds them all. */
 export type Values = Float32Array | Float64Array
 
 /**
- * The values of a tensor as numbers; INT64 beyond 2^53 is rounded. `null` for types that hold no plain numbers (texts,
- * complex numbers, 8-bit and 4-bit floats). Throws ONNX_MALFORMED for a list that does not hold the values it announced.
+ * All values of a tensor as numbers; INT64 beyond 2^53 is rounded. `null` for types that hold no plain numbers (texts,
+ * complex numbers, 8-bit floats). Throws ONNX_MALFORMED for a list that does not hold the values it announced, and
+ * MODEL_UNSUPPORTED above 2^29 elements.
  */
-export async function readValues(tensor: Tensor, open: OpenBytes): Promise<Values | null> {
+export async function readValues(tensor: Tensor, files: ModelFiles): Promise<Values | null> {
   const { dataType, elementCount, storage } = tensor
   const decode = DECODERS[dataType]
   if (decode === undefined) return null
   if (elementCount > MAX_ELEMENTS)
-    throw new AppError("ONNX_MALFORMED", `a tensor of ${elementCount} elements is too large to compare`)
-  switch (storage.kind) {
-    case "empty":
-    case "string":
-      return new Float32Array(0)
-    case "raw":
-    case "external": {
-      const source = open(storage.kind === "external" ? storage.location : null)
-      return decode(await source.read(storage.offset, storage.length), elementCount)
-    }
-    case "packed":
-    case "unpacked": {
-      const bytes = await gather(storage, open(null))
-      const isWide = WIDTH[storage.field] !== undefined
-      const numbers = isWide ? fixedNumbers(bytes, WIDTH[storage.field] === 8) : varints(bytes)
-      return fromNumbers(numbers, dataType, elementCount, storage)
-    }
+    throw new AppError("MODEL_UNSUPPORTED", `a tensor of ${elementCount} elements is too large to compare`)
+  if (elementCount === 0) return new Float32Array(0)
+  const isList = storage.kind === "packed" || storage.kind === "unpacked"
+  if (isList && WIDE_VARINTS.has(storage.field)) return readNumbers(storage, elementCount, files)
+  if (NARROW.has(dataType)) {
+    if (storage.kind !== "raw" && storage.kind !== "external") return null
+    const source = files(storage.kind === "external" ? storage.location : null)
+    return decode(Uint8Array.from(await source.read(storage.offset, storage.length)), elementCount)
   }
+  if (stretchesOf(tensor) === null && !isList) return null
+  const pieces: Uint8Array[] = []
+  for await (const { bytes } of readElements(tensor, files)) pieces.push(bytes)
+  return decode(pieces.length === 1 ? (pieces[0] ?? NOTHING) : Buffer.concat(pieces), elementCount)
 }
 
+const NOTHING = new Uint8Array(0)
 /** 2 GiB of single precision: what one tensor may cost here. */
 const MAX_ELEMENTS = 2 ** 29
+const NARROW: ReadonlySet<DataType> = new Set(["INT4", "UINT4"])
+/** Fields whose varints may be 64 bits long. */
+const WIDE_VARINTS: ReadonlySet<string> = new Set(["int64_data", "uint64_data", "ints", "i"])
 
 type Decode = (bytes: Uint8Array, count: number) => Values
 
@@ -81,35 +78,18 @@ function nibbles(bytes: Uint8Array, count: number, toNumber: (half: number) => n
 
 type ListStorage = Extract<Tensor["storage"], { readonly kind: "packed" | "unpacked" }>
 
-const WIDTH: Readonly<Partial<Record<ListStorage["field"], 4 | 8>>> = {
-  float_data: 4,
-  double_data: 8,
-  f: 4,
-  floats: 4,
-}
-
-/** The encoded values without what stands between them. */
-async function gather(storage: ListStorage, source: ByteSource): Promise<Uint8Array> {
-  if (storage.kind === "packed") {
-    const parts: Uint8Array[] = []
-    for (const { offset, length } of storage.chunks) parts.push(Uint8Array.from(await source.read(offset, length)))
-    return Buffer.concat(parts)
-  }
+async function readNumbers(storage: ListStorage, count: number, files: ModelFiles): Promise<Values> {
+  const source = files(null)
+  const isPacked = storage.kind === "packed"
   const parts: Uint8Array[] = []
-  const width = WIDTH[storage.field]
-  for (const { offset, length, count } of storage.runs) {
-    const bytes = await source.read(offset, length)
-    parts.push(width === undefined ? withoutTags(bytes) : lastOfEach(bytes, length / count, width))
+  for (const { offset, length } of isPacked ? storage.chunks : storage.runs) {
+    const bytes = Uint8Array.from(await source.read(offset, length))
+    parts.push(isPacked ? bytes : withoutTags(bytes))
   }
-  return Buffer.concat(parts)
-}
-
-function lastOfEach(bytes: Uint8Array, stride: number, width: number): Uint8Array {
-  const count = bytes.length / stride
-  const out = new Uint8Array(count * width)
-  for (let i = 0; i < count; i += 1)
-    out.set(bytes.subarray((i + 1) * stride - width, (i + 1) * stride), i * width)
-  return out
+  const numbers = varints(Buffer.concat(parts))
+  if (numbers.length !== count)
+    throw malformed(0, `${storage.field} holds ${numbers.length} values instead of ${count}`)
+  return numbers
 }
 
 /** Of tag and value in turn, both varints, the values. */
@@ -121,10 +101,6 @@ function withoutTags(bytes: Uint8Array): Uint8Array {
     if (byte < 0x80) isTag = !isTag
   }
   return out.subarray(0, size)
-}
-
-function fixedNumbers(bytes: Uint8Array, isDouble: boolean): Values {
-  return isDouble ? new Float64Array(copy(bytes)) : new Float32Array(copy(bytes))
 }
 
 /** Varints as signed numbers; beyond 2^53 rounded. */
@@ -139,17 +115,4 @@ function varints(bytes: Uint8Array): Float64Array {
     ;[value, factor] = [0, 1]
   }
   return out
-}
-
-/** Values from a typed field: what int32_data and the like hold depends on the tensor's type. */
-function fromNumbers(numbers: Values, dataType: DataType, count: number, storage: ListStorage): Values {
-  const place = storage.kind === "packed" ? storage.chunks[0]?.offset : storage.runs[0]?.offset
-  const isNarrow = dataType === "INT4" || dataType === "UINT4"
-  const expected = isNarrow ? Math.ceil(count / 2) : count
-  if (numbers.length !== expected)
-    throw malformed(place ?? 0, `${storage.field} holds ${numbers.length} values instead of ${expected}`)
-  if (dataType === "FLOAT16") return Float32Array.from(numbers, (bits) => fromFloat16(bits & 0xffff))
-  if (dataType === "BFLOAT16") return widenBfloat16(Uint16Array.from(numbers))
-  if (isNarrow) return DECODERS[dataType]?.(Uint8Array.from(numbers), count) ?? numbers
-  return numbers
 }

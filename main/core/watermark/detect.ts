@@ -157,7 +157,10 @@ function weightTable(): Int16Array {
   return table
 }
 
-function eachCell(histogram: Float64Array, visit: (count: number, weight: number, bias: number) => void): void {
+function eachCell(
+  histogram: Float64Array,
+  visit: (count: number, weight: number, bias: number) => void,
+): void {
   const table = weightTable()
   for (let cell = 0; cell < CELLS; cell += 1) {
     const count = histogram[cell] ?? 0
@@ -179,7 +182,9 @@ function toGrid(histogram: Float64Array, deviation: number): readonly { lambda: 
 
 /** ln E e^(t·(x - p)) for x 1 with chance p, else 0; the larger exponential is taken out first. */
 function bernoulliCumulant(t: number, p: number): number {
-  return t > 0 ? t * (1 - p) + Math.log(p + (1 - p) * Math.exp(-t)) : -t * p + Math.log(1 - p + p * Math.exp(t))
+  return t > 0
+    ? t * (1 - p) + Math.log(p + (1 - p) * Math.exp(-t))
+    : -t * p + Math.log(1 - p + p * Math.exp(t))
 }
 
 function largest(lists: readonly Float64Array[]): number {

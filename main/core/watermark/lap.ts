@@ -40,7 +40,10 @@ export function assign(gain: Float64Array, rows: number, columns: number): Int32
         }
         const known = distance[column] ?? 0
         // Among equals a free column ends the search at once.
-        if (known < least || (known === least && nearest >= 0 && rowOf[nearest] !== -1 && rowOf[column] === -1)) {
+        if (
+          known < least ||
+          (known === least && nearest >= 0 && rowOf[nearest] !== -1 && rowOf[column] === -1)
+        ) {
           least = known
           nearest = column
         }
@@ -57,9 +60,10 @@ export function assign(gain: Float64Array, rows: number, columns: number): Int32
       rowPrice[other] = (rowPrice[other] ?? 0) + reached - (distance[columnOf[other] ?? 0] ?? 0)
     }
     for (let column = 0; column < columns; column += 1) {
-      if (isDone[column] === 1) columnPrice[column] = (columnPrice[column] ?? 0) - reached + (distance[column] ?? 0)
+      if (isDone[column] === 1)
+        columnPrice[column] = (columnPrice[column] ?? 0) - reached + (distance[column] ?? 0)
     }
-    for (let column = sink; ; ) {
+    for (let column = sink; ;) {
       const from = cameFrom[column] ?? 0
       rowOf[column] = from
       const next = columnOf[from] ?? -1

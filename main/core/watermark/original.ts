@@ -212,8 +212,7 @@ async function readSmall(tensor: TensorEntry, files: ModelFiles): Promise<Float3
 /** Elements as numbers; `bytes` holds whole elements, little-endian, and belongs to us. */
 function toNumbers(bytes: Uint8Array<ArrayBuffer>, type: DataType): Float32Array {
   if (type === "FLOAT") return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
-  if (type === "INT8")
-    return Float32Array.from(new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length))
+  if (type === "INT8") return Float32Array.from(new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length))
   if (type !== "FLOAT16" && type !== "BFLOAT16") return Float32Array.from(bytes)
   const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)
   if (type === "FLOAT16") return Float32Array.from(halves, fromFloat16)

@@ -62,7 +62,11 @@ function liveCarriers({ original, suspect, sigma, amplitude }: Comparison): Uint
   for (let i = 0; i < original.length; i += 1) {
     const value = suspect[i] ?? Number.NaN
     const isUsable =
-      (amplitude[i] ?? 0) > 0 && (sigma[i] ?? 0) > 0 && value !== 0 && Number.isFinite(value) && Number.isFinite(original[i])
+      (amplitude[i] ?? 0) > 0 &&
+      (sigma[i] ?? 0) > 0 &&
+      value !== 0 &&
+      Number.isFinite(value) &&
+      Number.isFinite(original[i])
     if (isUsable) live[count++] = i
   }
   return live.slice(0, count)
@@ -72,7 +76,12 @@ function liveCarriers({ original, suspect, sigma, amplitude }: Comparison): Uint
 function toBins(comparison: Comparison, live: Uint32Array): readonly Uint32Array[] {
   const { stratum } = comparison
   if (stratum === null) return toQuantiles(comparison, live)
-  return [0, 1].flatMap((side) => toQuantiles(comparison, live.filter((i) => stratum[i] === side)))
+  return [0, 1].flatMap((side) =>
+    toQuantiles(
+      comparison,
+      live.filter((i) => stratum[i] === side),
+    ),
+  )
 }
 
 function toQuantiles({ original, sigma }: Comparison, live: Uint32Array): readonly Uint32Array[] {
@@ -82,7 +91,10 @@ function toQuantiles({ original, sigma }: Comparison, live: Uint32Array): readon
   const sorted = live.toSorted((a, b) => (size[a] ?? 0) - (size[b] ?? 0) || a - b)
   const count = Math.max(1, Math.min(BINS, Math.floor(sorted.length / MIN_BIN)))
   return Array.from({ length: count }, (_, bin) =>
-    sorted.subarray(Math.floor((bin * sorted.length) / count), Math.floor(((bin + 1) * sorted.length) / count)),
+    sorted.subarray(
+      Math.floor((bin * sorted.length) / count),
+      Math.floor(((bin + 1) * sorted.length) / count),
+    ),
   )
 }
 

@@ -54,7 +54,9 @@ export function quantise(model: EditorModel, bits: number, isPerRow: boolean): v
       largest[slot] = Math.max(largest[slot] ?? 0, Math.abs(value))
     })
     const scales = largest.map((most) => (most === 0 ? 1 : most / limit))
-    const steps = Int8Array.from(values, (value, i) => Math.round(value / (scales[isPerRow ? rowOf(i) : 0] ?? 1)))
+    const steps = Int8Array.from(values, (value, i) =>
+      Math.round(value / (scales[isPerRow ? rowOf(i) : 0] ?? 1)),
+    )
     const name = tensor.name
     Object.assign(tensor, { name: `${name}_q`, type: INT8, values: null, raw: new Uint8Array(steps.buffer) })
     const dims = isPerRow ? [rows] : []
@@ -128,7 +130,9 @@ export function storeKernelsLast(model: EditorModel): void {
     turn(tensor, [2, 3, 1, 0])
     const original = tensor.name
     tensor.name = `${original}_hwio`
-    model.nodes.unshift(newNode("Transpose", [tensor.name], [original], [intsAttribute("perm", [3, 2, 0, 1])]))
+    model.nodes.unshift(
+      newNode("Transpose", [tensor.name], [original], [intsAttribute("perm", [3, 2, 0, 1])]),
+    )
   }
 }
 
@@ -144,7 +148,8 @@ function turn(tensor: EditorTensor, perm: readonly number[]): void {
       out[at++] = values[base] ?? 0
       return
     }
-    for (let i = 0; i < (turned[axis] ?? 0); i += 1) walk(axis + 1, base + i * (strides[perm[axis] ?? 0] ?? 0))
+    for (let i = 0; i < (turned[axis] ?? 0); i += 1)
+      walk(axis + 1, base + i * (strides[perm[axis] ?? 0] ?? 0))
   }
   walk(0, 0)
   tensor.values = out
@@ -164,7 +169,9 @@ export function foldNormalisations(model: EditorModel): void {
     const epsilon = floatValue(norm, "epsilon") ?? 1e-5
     const gain = Float64Array.from(scale, (value, row) => value / Math.sqrt((variance[row] ?? 0) + epsilon))
     const size = kernel.values.length / rows
-    kernel.values.forEach((value, i) => kernel.values?.fill(value * (gain[Math.floor(i / size)] ?? 1), i, i + 1))
+    kernel.values.forEach((value, i) =>
+      kernel.values?.fill(value * (gain[Math.floor(i / size)] ?? 1), i, i + 1),
+    )
     const folded = Float32Array.from(
       gain,
       (g, row) => ((bias[row] ?? 0) - (mean[row] ?? 0)) * g + (offset[row] ?? 0),
@@ -187,7 +194,9 @@ function valuesOf(model: EditorModel, name: string): Float32Array | undefined {
 
 function dropUnused(model: EditorModel): void {
   const used = new Set(model.nodes.flatMap(({ inputs }) => inputs))
-  model.nodes = model.nodes.filter(({ opType, outputs }) => opType !== "Identity" || outputs.some((name) => used.has(name)))
+  model.nodes = model.nodes.filter(
+    ({ opType, outputs }) => opType !== "Identity" || outputs.some((name) => used.has(name)),
+  )
   const still = new Set(model.nodes.flatMap(({ inputs }) => inputs))
   model.tensors = model.tensors.filter(({ name }) => still.has(name))
 }

@@ -1,11 +1,5 @@
 /** Attacks that leave the function as it is: channels exchanged and rescaled, useless ones added, single ones split. */
-import {
-  newNode,
-  tensorNamed,
-  type EditorModel,
-  type EditorNode,
-  type EditorTensor,
-} from "./onnx-editor.ts"
+import { newNode, tensorNamed, type EditorModel, type EditorNode, type EditorTensor } from "./onnx-editor.ts"
 import type { Dice } from "./random.ts"
 import { weightsOf, type WeightMatrix } from "./weights.ts"
 
@@ -22,9 +16,27 @@ interface Axis {
   isFixed: boolean
 }
 
-const UNARY = new Set(["Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Identity", "Dropout"])
+const UNARY = new Set([
+  "Relu",
+  "MaxPool",
+  "AveragePool",
+  "GlobalAveragePool",
+  "Flatten",
+  "Identity",
+  "Dropout",
+])
 /** Not homogeneous, so channels can be exchanged but not scaled. */
-const CURVED = new Set(["Erf", "Sigmoid", "Tanh", "Softmax", "LayerNormalization", "Gelu", "ReduceMean", "Transpose", "Reshape"])
+const CURVED = new Set([
+  "Erf",
+  "Sigmoid",
+  "Tanh",
+  "Softmax",
+  "LayerNormalization",
+  "Gelu",
+  "ReduceMean",
+  "Transpose",
+  "Reshape",
+])
 
 /** Exchanges the channels of every inner axis, and with `spread` above 0 scales them by log-normal factors where ReLU allows. */
 export function permuteChannels(model: EditorModel, dice: Dice, spread = 0): number {
@@ -34,7 +46,8 @@ export function permuteChannels(model: EditorModel, dice: Dice, spread = 0): num
     const factors = Float64Array.from(order, () => (axis.isScalable ? Math.exp(spread * dice.normal()) : 1))
     for (const matrix of axis.producers) permuteRows(matrix, order, factors)
     for (const matrix of axis.consumers) permuteColumns(matrix, axis.channels, order, factors)
-    for (const tensor of axis.vectors) permuteLast(tensor, order, axis.biases.includes(tensor) ? factors : null)
+    for (const tensor of axis.vectors)
+      permuteLast(tensor, order, axis.biases.includes(tensor) ? factors : null)
     axes += 1
   }
   return axes
@@ -49,7 +62,12 @@ function permuteRows(matrix: WeightMatrix, order: Int32Array, factors: Float64Ar
   })
 }
 
-function permuteColumns(matrix: WeightMatrix, channels: number, order: Int32Array, factors: Float64Array): void {
+function permuteColumns(
+  matrix: WeightMatrix,
+  channels: number,
+  order: Int32Array,
+  factors: Float64Array,
+): void {
   const { values, tensor } = matrix
   const old = values.slice()
   const axis = columnAxis(matrix)
@@ -104,7 +122,9 @@ export function addNeurons(model: EditorModel, share: number, dice: Dice): numbe
       )
     }
     for (const tensor of axis.vectors)
-      growAlong(tensor, tensor.dims.lastIndexOf(axis.channels), 1, count, (k, copied) => copied(sources[k] ?? 0))
+      growAlong(tensor, tensor.dims.lastIndexOf(axis.channels), 1, count, (k, copied) =>
+        copied(sources[k] ?? 0),
+      )
     for (const matrix of axis.consumers) {
       const column = columnAxis(matrix)
       const block = (matrix.tensor.dims[column] ?? 1) / axis.channels
@@ -191,7 +211,15 @@ function innerAxes(model: EditorModel): readonly Axis[] {
     const root = find(name)
     const known = axes.get(root)
     if (known !== undefined) return known
-    const axis: Axis = { channels, producers: [], consumers: [], vectors: [], biases: [], isScalable: true, isFixed: false }
+    const axis: Axis = {
+      channels,
+      producers: [],
+      consumers: [],
+      vectors: [],
+      biases: [],
+      isScalable: true,
+      isFixed: false,
+    }
     axes.set(root, axis)
     return axis
   }
@@ -216,7 +244,8 @@ function innerAxes(model: EditorModel): readonly Axis[] {
       const axis = axes.get(root)
       if (axis === undefined) continue
       if (CURVED.has(node.opType)) axis.isScalable = false
-      else if (!UNARY.has(node.opType) && !["Add", "BatchNormalization"].includes(node.opType)) axis.isScalable = false
+      else if (!UNARY.has(node.opType) && !["Add", "BatchNormalization"].includes(node.opType))
+        axis.isScalable = false
       // Where an axis goes on under another name (heads, products of activations), its order matters.
       if (!roots.has(find(node.outputs[0] ?? "")) && node.opType !== "Shape") axis.isFixed = true
       if (node.opType === "Reshape" && !isImageReshape(model, node)) axis.isFixed = true
@@ -231,7 +260,8 @@ function innerAxes(model: EditorModel): readonly Axis[] {
   }
   const outputs = new Set(layers.map((node) => find(node.outputs[0] ?? "")))
   const used = new Set(model.nodes.flatMap(({ inputs }) => inputs))
-  for (const node of model.nodes) for (const name of node.outputs) if (!used.has(name)) outputs.delete(find(name))
+  for (const node of model.nodes)
+    for (const name of node.outputs) if (!used.has(name)) outputs.delete(find(name))
   return [...axes]
     .filter(([root, axis]) => outputs.has(root) && !axis.isFixed && axis.consumers.length > 0)
     .map(([, axis]) => axis)
@@ -258,7 +288,10 @@ function layerMatrix(node: EditorNode, matrices: ReadonlyMap<string, WeightMatri
 function isConstantName(model: EditorModel, name: string): boolean {
   const maker = model.nodes.find(({ outputs }) => outputs.includes(name))
   if (maker === undefined) return true
-  return maker.opType === "Constant" || (maker.opType === "Identity" && tensorNamed(model, maker.inputs[0] ?? "") !== null)
+  return (
+    maker.opType === "Constant" ||
+    (maker.opType === "Identity" && tensorNamed(model, maker.inputs[0] ?? "") !== null)
+  )
 }
 
 /** [batch, channels, positions…] to [batch, channels, positions]: the channels stay an axis. */

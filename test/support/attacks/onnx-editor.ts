@@ -72,7 +72,12 @@ export function floatTensor(name: string, dims: readonly number[], values: Float
   return { name, dims: [...dims], type: FLOAT, values, raw: new Uint8Array(0) }
 }
 
-export function bytesTensor(name: string, dims: readonly number[], type: number, raw: Uint8Array): EditorTensor {
+export function bytesTensor(
+  name: string,
+  dims: readonly number[],
+  type: number,
+  raw: Uint8Array,
+): EditorTensor {
   return { name, dims: [...dims], type, values: null, raw }
 }
 
@@ -82,7 +87,14 @@ export function newNode(
   outputs: readonly string[],
   attributes: readonly Uint8Array[] = [],
 ): EditorNode {
-  return { opType, domain: "", name: "", inputs: [...inputs], outputs: [...outputs], attributes: [...attributes] }
+  return {
+    opType,
+    domain: "",
+    name: "",
+    inputs: [...inputs],
+    outputs: [...outputs],
+    attributes: [...attributes],
+  }
 }
 
 /** AttributeProto of one integer, or of a list of them. */
@@ -104,7 +116,9 @@ export function intValue(node: EditorNode, name: string): number | null {
 export function floatValue(node: EditorNode, name: string): number | null {
   const found = node.attributes.find((attribute) => attributeName(attribute) === name)
   const value = found === undefined ? undefined : fieldsOf(found).find(({ number }) => number === 2)
-  return value === undefined ? null : new DataView(value.value.buffer, value.value.byteOffset).getFloat32(0, true)
+  return value === undefined
+    ? null
+    : new DataView(value.value.buffer, value.value.byteOffset).getFloat32(0, true)
 }
 
 export function withoutAttribute(node: EditorNode, name: string): void {
@@ -137,7 +151,12 @@ function fieldsOf(bytes: Uint8Array): readonly Field[] {
       varint = read.value
       at = read.end
     } else {
-      const size = wireType === 1 ? { value: 8n, end: at } : wireType === 5 ? { value: 4n, end: at } : readVarint(bytes, at)
+      const size =
+        wireType === 1
+          ? { value: 8n, end: at }
+          : wireType === 5
+            ? { value: 4n, end: at }
+            : readVarint(bytes, at)
       at = size.end + Number(size.value)
       value = bytes.subarray(size.end, at)
     }

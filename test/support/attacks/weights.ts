@@ -22,7 +22,8 @@ export function weightsOf(model: EditorModel): readonly WeightMatrix[] {
   for (const node of model.nodes) {
     for (const input of weightInputs(node)) {
       const tensor = tensors.get(node.inputs[input] ?? "")
-      if (tensor === undefined || tensor.values === null || tensor.dims.length < 2 || seen.has(tensor)) continue
+      if (tensor === undefined || tensor.values === null || tensor.dims.length < 2 || seen.has(tensor))
+        continue
       seen.add(tensor)
       const rowAxis = rowAxisOf(node, tensor.dims.length)
       const rows = tensor.dims[rowAxis] ?? 1
@@ -66,7 +67,8 @@ export function rowSpreads({ values, rows, rowOf }: WeightMatrix): Float64Array 
 
 /** Rounds every float tensor to half precision. */
 export function roundToHalf(model: EditorModel): void {
-  for (const { values } of model.tensors) values?.forEach((value, i) => (values[i] = fromFloat16(toFloat16(value))))
+  for (const { values } of model.tensors)
+    values?.forEach((value, i) => (values[i] = fromFloat16(toFloat16(value))))
 }
 
 /** Adds normal noise of `strength` standard deviations of the row. */
@@ -167,7 +169,10 @@ function lowRank(a: Float64Array, rows: number, columns: number, rank: number): 
   const norms = Array.from({ length: rows }, (_, row) =>
     work.subarray(row * columns, (row + 1) * columns).reduce((sum, x) => sum + x * x, 0),
   )
-  const kept = norms.map((norm, row) => ({ norm, row })).sort((x, y) => y.norm - x.norm).slice(0, rank)
+  const kept = norms
+    .map((norm, row) => ({ norm, row }))
+    .sort((x, y) => y.norm - x.norm)
+    .slice(0, rank)
   const out = new Float64Array(a.length)
   for (const { row } of kept) {
     for (let i = 0; i < rows; i += 1) {

@@ -27,7 +27,12 @@ export function inputsPerChannel(layer: Layer, channels: number): number {
  * All rows of the suspect's layer with their inputs in the order of the original's, scaled as the producers of those
  * channels demand: suspect.rows x original.inputs. Inputs without counterpart are NaN.
  */
-export function gatherInputs(original: Layer, suspect: Layer, channels: number, input: MappedGroup): Float32Array {
+export function gatherInputs(
+  original: Layer,
+  suspect: Layer,
+  channels: number,
+  input: MappedGroup,
+): Float32Array {
   const size = inputsPerChannel(original, channels)
   const out = new Float32Array(suspect.rows * original.inputs).fill(Number.NaN)
   for (let row = 0; row < suspect.rows; row += 1) {

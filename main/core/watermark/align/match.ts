@@ -88,7 +88,8 @@ function findLayer(
   suspect.layers.forEach((candidate, index) => {
     if (isTaken[index] === 1) return
     const compared = compare(original, suspect, layer, candidate, matching, strict)
-    if (compared !== null && compared.gain > (best?.gain ?? LEAST_GAIN)) best = { ...compared, suspect: index }
+    if (compared !== null && compared.gain > (best?.gain ?? LEAST_GAIN))
+      best = { ...compared, suspect: index }
   })
   return best
 }
@@ -129,7 +130,11 @@ function compare(
 }
 
 function guessInputs(candidate: Layer, channels: number, available: number): MappedGroup {
-  return { suspect: candidate.input, map: identityMap(channels, available), scale: new Float64Array(available).fill(1) }
+  return {
+    suspect: candidate.input,
+    map: identityMap(channels, available),
+    scale: new Float64Array(available).fill(1),
+  }
 }
 
 /** The best assignment of unit rows; as they stand when that is good enough. */
@@ -156,7 +161,10 @@ function matchColumns(
 ): { readonly map: ChannelMap; readonly gain: number } {
   const [channels, available] = [channelsOf(original, layer.input), channelsOf(suspect, candidate.input)]
   const own = unitRows(columnsAsRows(layer.weights, layer.rows, channels), channels)
-  const others = unitRows(columnsAsRows(gatherRows(layer, candidate, output), layer.rows, available), available)
+  const others = unitRows(
+    columnsAsRows(gatherRows(layer, candidate, output), layer.rows, available),
+    available,
+  )
   return matchRows(own, channels, others, available)
 }
 
@@ -197,7 +205,8 @@ function noteScales(original: Network, suspect: Network, index: number, matching
   if (layer === undefined || twin === undefined) return
   const input = matching.groups.get(layer.input)
   const output = matching.groups.get(layer.output)
-  const isFirst = original.groups[layer.output]?.producers.find((i) => (matching.layers[i] ?? -1) >= 0) === index
+  const isFirst =
+    original.groups[layer.output]?.producers.find((i) => (matching.layers[i] ?? -1) >= 0) === index
   if (input === undefined || output === undefined || !isFirst) return
   const gathered = gatherInputs(layer, twin, channelsOf(original, layer.input), input)
   rowScales(layer, gathered, output.map).forEach((fit, row) => {

@@ -19,7 +19,8 @@ export function mergeSplitChannels(suspect: Network, index: number): void {
     if ((copyOf[first] ?? 0) >= 0) continue
     for (let other = first + 1; other < group.channels; other += 1) {
       if ((copyOf[other] ?? 0) >= 0) continue
-      if (rows.every(({ layer, unit }) => cosine(unit, layer.inputs + 1, first, other) > SAME)) copyOf[other] = first
+      if (rows.every(({ layer, unit }) => cosine(unit, layer.inputs + 1, first, other) > SAME))
+        copyOf[other] = first
     }
   }
   copyOf.forEach((first, copy) => {

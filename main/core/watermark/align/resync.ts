@@ -48,7 +48,10 @@ function refitScales(original: Network, suspect: Network, matching: Matching): v
       if (known === undefined || group === undefined || group.isInput) continue
       known.scale.fill(1)
       const made = group.producers.flatMap((i) => producedScales(original, suspect, matching, i, known))
-      const fits = made.length > 0 ? made : group.consumers.flatMap((i) => readScales(original, suspect, matching, i, known))
+      const fits =
+        made.length > 0
+          ? made
+          : group.consumers.flatMap((i) => readScales(original, suspect, matching, i, known))
       for (let channel = 0; channel < group.channels; channel += 1) {
         const source = known.map[channel] ?? -1
         if (source >= 0) known.scale[source] = combineScales(fits.map((rows) => rows[channel] ?? NONE))

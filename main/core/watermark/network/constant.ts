@@ -3,7 +3,8 @@
  * kernel transposed, quantised or renamed and undo that in the graph; here it is undone once.
  */
 import type { NodeEntry } from "../../onnx/node.ts"
-import { readValues, type OpenBytes } from "../../onnx/values.ts"
+import type { ModelFiles } from "../../onnx/elements.ts"
+import { readValues } from "../../onnx/values.ts"
 import type { TensorEntry } from "../../onnx/walk.ts"
 
 /** An array whose elements may stand in another order than its shape says: element (i,j,…) is at i·strides[0] + j·strides[1] + … */
@@ -12,18 +13,12 @@ export interface Constant {
   readonly shape: readonly number[]
   readonly strides: readonly number[]
   /**
-   * Name of the tensor of the file that the elements are, one for one and in its order, perhaps in another number format;
-   * `null` for what was computed from several.
+   * The tensor of the file that the elements are, one for one and in its order, perhaps in another number format; `null`
+   * for what was computed from several.
    */
-  readonly origin: string | null
-  /** How the file's integers became these values, when they did: the step of one unit, by row of axis 0 of the file's order. */
-  readonly steps: Steps | null
-}
-
-/** Quantisation step of the element at file position i: `scales[(i / inner | 0) % scales.length]`. */
-export interface Steps {
-  readonly scales: Float64Array
-  readonly inner: number
+  readonly origin: TensorEntry | null
+  /** Whether the elements are steps of a quantised tensor, multiplied out. */
+  readonly isQuantised: boolean
 }
 
 /** Element counts above which arithmetic on constants is not folded: it is never about a weight's layout. */
@@ -33,14 +28,14 @@ const MAX_FOLDED = 2 ** 27
 export class Constants {
   readonly #tensors: ReadonlyMap<string, TensorEntry>
   readonly #nodes: ReadonlyMap<string, NodeEntry>
-  readonly #open: OpenBytes
+  readonly #open: ModelFiles
   readonly #known = new Map<string, Constant | null>()
 
   /** `tensors` and `nodes` (by output) of one graph. */
   constructor(
     tensors: ReadonlyMap<string, TensorEntry>,
     nodes: ReadonlyMap<string, NodeEntry>,
-    open: OpenBytes,
+    open: ModelFiles,
   ) {
     this.#tensors = tensors
     this.#nodes = nodes
@@ -63,7 +58,7 @@ export class Constants {
       const values = await readValues(tensor, this.#open)
       if (values === null) return null
       const shape = tensor.dims
-      return { values, shape, strides: contiguous(shape), origin: tensor.name, steps: null }
+      return { values, shape, strides: contiguous(shape), origin: tensor, isQuantised: false }
     }
     const node = this.#nodes.get(name)
     if (node === undefined || node.domain !== "" || node.outputs[0] !== name) return null
@@ -135,7 +130,11 @@ function resolveShape(input: Constant, wanted: Constant | null): readonly number
 }
 
 function reshape(input: Constant, shape: readonly number[] | null): Constant | null {
-  if (shape === null || product(shape) !== input.values.length || shape.some((size) => !Number.isInteger(size)))
+  if (
+    shape === null ||
+    product(shape) !== input.values.length ||
+    shape.some((size) => !Number.isInteger(size))
+  )
     return null
   if (isContiguous(input)) return { ...input, shape, strides: contiguous(shape) }
   const values = input.values.slice()
@@ -143,7 +142,7 @@ function reshape(input: Constant, shape: readonly number[] | null): Constant | n
   eachPlace(input.shape, input.strides, (place) => {
     values[at++] = input.values[place] ?? 0
   })
-  return { values, shape, strides: contiguous(shape), origin: null, steps: null }
+  return { values, shape, strides: contiguous(shape), origin: null, isQuantised: false }
 }
 
 /** (q - zero point) · scale, with one scale a tensor or one a slice of `axis` (ONNX operators, DequantizeLinear). */
@@ -164,8 +163,7 @@ export function dequantise(
     const zero = zeroPoint === null ? 0 : (zeroPoint.values[zeroPoint.values.length > 1 ? slice : 0] ?? 0)
     out[i] = ((input.values[i] ?? 0) - zero) * (scale.values[slice] ?? 0)
   }
-  const steps = { scales: Float64Array.from(scale.values), inner: slices > 1 ? stride : 1 }
-  return { ...input, values: out, steps }
+  return { ...input, values: out, isQuantised: true }
 }
 
 export function contiguous(shape: readonly number[]): readonly number[] {

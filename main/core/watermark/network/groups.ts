@@ -105,8 +105,8 @@ export class ChannelGroups {
       const [input, output] = [inputs[port] ?? 0, outputs[port] ?? 0]
       groups[input]?.consumers.push(index)
       groups[output]?.producers.push(index)
-      const { tensor, rows, inputs: size, weights, bias, factor, places, steps } = draft
-      return { tensor, rows, inputs: size, weights, bias, factor, places, steps, input, output }
+      const { tensor, rows, inputs: size, weights, bias, factor, places, isQuantised } = draft
+      return { tensor, rows, inputs: size, weights, bias, factor, places, isQuantised, input, output }
     })
     return { layers, groups }
   }

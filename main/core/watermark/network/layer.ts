@@ -1,10 +1,20 @@
 /** Linear layers out of nodes: what a Conv, Gemm or MatMul multiplies with, whatever way it is written down. */
 import type { NodeEntry } from "../../onnx/node.ts"
-import { dequantise, eachPlace, floatOf, intOf, product, transpose, type Constant, type Constants, type Steps } from "./constant.ts"
+import type { TensorEntry } from "../../onnx/walk.ts"
+import {
+  dequantise,
+  eachPlace,
+  floatOf,
+  intOf,
+  product,
+  transpose,
+  type Constant,
+  type Constants,
+} from "./constant.ts"
 
 /** A layer while what stands behind it is folded in. */
 export interface DraftLayer {
-  readonly tensor: string | null
+  readonly tensor: TensorEntry | null
   readonly rows: number
   readonly inputs: number
   /** Weights a channel has in a row: the taps of a kernel. */
@@ -13,7 +23,7 @@ export interface DraftLayer {
   readonly bias: Float64Array
   readonly factor: Float64Array
   readonly places: Uint32Array | null
-  readonly steps: Steps | null
+  readonly isQuantised: boolean
   readonly isGrouped: boolean
   readonly input: string
   readonly output: string
@@ -48,7 +58,7 @@ export async function readLayer(
     bias: new Float64Array(rows),
     factor,
     places: kernel.origin === null ? null : places,
-    steps: kernel.steps,
+    isQuantised: kernel.isQuantised,
     isGrouped,
     input: "",
     output: "",
@@ -117,7 +127,8 @@ function productForm(
   left: Constant | null,
   dense: (kernel: Constant | null, bias: Constant | null) => Form | null,
 ): Form | null {
-  if (right !== null && left === null) return right.shape.length === 2 ? dense(transpose(right, [1, 0]), null) : null
+  if (right !== null && left === null)
+    return right.shape.length === 2 ? dense(transpose(right, [1, 0]), null) : null
   if (left === null || right !== null) return null
   const form = dense(left, null)
   return form === null ? null : { ...form, from: node.inputs[1] ?? "" }
@@ -154,7 +165,12 @@ export async function foldIntoLayer(
   }
 }
 
-async function foldOne(layer: DraftLayer, user: NodeEntry, value: string, constants: Constants): Promise<boolean> {
+async function foldOne(
+  layer: DraftLayer,
+  user: NodeEntry,
+  value: string,
+  constants: Constants,
+): Promise<boolean> {
   if (user.domain !== "") return false
   const isFirst = user.inputs[0] === value
   if (user.opType === "Identity" || user.opType === "Dropout") return true
@@ -169,14 +185,20 @@ async function foldOne(layer: DraftLayer, user: NodeEntry, value: string, consta
       shift(layer, perRow)
       return true
     case "Sub":
-      shift(layer, perRow.map((x) => -x))
+      shift(
+        layer,
+        perRow.map((x) => -x),
+      )
       return true
     case "Mul":
       scaleRows(layer, perRow)
       return true
     default:
       if (perRow.includes(0)) return false
-      scaleRows(layer, perRow.map((x) => 1 / x))
+      scaleRows(
+        layer,
+        perRow.map((x) => 1 / x),
+      )
       return true
   }
 }
@@ -190,11 +212,15 @@ async function foldNormalisation(layer: DraftLayer, node: NodeEntry, constants: 
     parameters.push(perRow)
   }
   const [scale, offset, mean, variance] = parameters
-  if (scale === undefined || offset === undefined || mean === undefined || variance === undefined) return false
+  if (scale === undefined || offset === undefined || mean === undefined || variance === undefined)
+    return false
   const epsilon = floatOf(node, "epsilon", 1e-5)
   const gain = scale.map((value, row) => value / Math.sqrt((variance[row] ?? 0) + epsilon))
   if (!gain.every(Number.isFinite)) return false
-  shift(layer, mean.map((x) => -x))
+  shift(
+    layer,
+    mean.map((x) => -x),
+  )
   scaleRows(layer, gain)
   shift(layer, offset)
   return true

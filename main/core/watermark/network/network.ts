@@ -5,16 +5,17 @@
  */
 import type { ModelGraph } from "../../onnx/model-index.ts"
 import type { NodeEntry } from "../../onnx/node.ts"
+import type { TensorEntry } from "../../onnx/walk.ts"
 import type { ValueType } from "../../onnx/value-type.ts"
-import type { OpenBytes } from "../../onnx/values.ts"
-import { Constants, type Steps } from "./constant.ts"
+import type { ModelFiles } from "../../onnx/elements.ts"
+import { Constants } from "./constant.ts"
 import { ChannelGroups, type Group } from "./groups.ts"
 import { foldIntoLayer, readLayer, type DraftLayer } from "./layer.ts"
 
 /** A convolution, Gemm or MatMul with constant weights, everything linear behind it folded in. */
 export interface Layer {
-  /** Name of the file's tensor whose elements these are; `null` when it was computed from several. */
-  readonly tensor: string | null
+  /** The file's tensor whose elements these are; `null` when they were computed from several. */
+  readonly tensor: TensorEntry | null
   readonly rows: number
   /** Inputs of a row, channel by channel: rows x inputs weights in C order. */
   readonly inputs: number
@@ -25,8 +26,8 @@ export interface Layer {
   readonly factor: Float64Array
   /** Position in the file's tensor of each weight; `null` with `tensor`. */
   readonly places: Uint32Array | null
-  /** Quantisation steps in the file's order; `null` for weights that are stored as floats. */
-  readonly steps: Steps | null
+  /** Whether the file holds steps, which were multiplied out. */
+  readonly isQuantised: boolean
   /** Groups (places in `Network.groups`) whose channels it reads and makes. */
   readonly input: number
   readonly output: number
@@ -39,7 +40,7 @@ export interface Network {
 }
 
 /** Reads the network of a model. Throws what reading values throws; a model without linear layers has none here. */
-export async function readNetwork(model: ModelGraph, open: OpenBytes): Promise<Network> {
+export async function readNetwork(model: ModelGraph, open: ModelFiles): Promise<Network> {
   const drafts: DraftLayer[] = []
   const groups = new ChannelGroups()
   for (const path of pathsOf(model)) await readGraph(model, path, open, drafts, groups)
@@ -55,14 +56,16 @@ function pathsOf(model: ModelGraph): readonly string[] {
 async function readGraph(
   model: ModelGraph,
   path: string,
-  open: OpenBytes,
+  open: ModelFiles,
   drafts: DraftLayer[],
   groups: ChannelGroups,
 ): Promise<void> {
   const isVisible = (other: string) => other === path || path.startsWith(`${other}/`)
   const tensors = new Map(
     model.tensors
-      .filter((tensor) => (tensor.kind === "initializer" || tensor.kind === "constant") && isVisible(tensor.path))
+      .filter(
+        (tensor) => (tensor.kind === "initializer" || tensor.kind === "constant") && isVisible(tensor.path),
+      )
       .map((tensor) => [tensor.name, tensor]),
   )
   const nodes = inOrder(model.nodes.filter((node) => node.path === path))
@@ -90,7 +93,11 @@ async function readGraph(
     for (const name of node.inputs) {
       if (name !== "" && (await constants.find(name)) === null) active.push(key(path, name))
     }
-    groups.addOperator(node, active, node.outputs.map((name) => key(path, name)))
+    groups.addOperator(
+      node,
+      active,
+      node.outputs.map((name) => key(path, name)),
+    )
   }
 }
 
@@ -106,7 +113,9 @@ function inOrder(nodes: readonly NodeEntry[]): readonly NodeEntry[] {
   const out: NodeEntry[] = []
   for (const root of nodes) {
     // Without recursion: a chain of nodes may be as long as the file.
-    const stack: { readonly node: NodeEntry; next: number }[] = visited.has(root) ? [] : [{ node: root, next: 0 }]
+    const stack: { readonly node: NodeEntry; next: number }[] = visited.has(root)
+      ? []
+      : [{ node: root, next: 0 }]
     visited.add(root)
     while (stack.length > 0) {
       const top = stack.at(-1)
