@@ -144,6 +144,44 @@ const TABLE = {
     EXIT.unavailable,
     "Build it with `npm run build:native` (needs python3 and a C++ compiler).",
   ],
+
+  // Registries and the folders that stand in for them.
+  REGISTRY_REFERENCE_INVALID: [
+    EXIT.usage,
+    "Write HOST[:PORT]/NAME:TAG in lower case, or oci:FOLDER:TAG for a folder.",
+  ],
+  REGISTRY_UNREACHABLE: [
+    EXIT.unavailable,
+    "Check the name, the network and the proxy settings; `sealwright sync` keeps the push until it succeeds.",
+  ],
+  REGISTRY_TLS: [
+    EXIT.unavailable,
+    "The registry's certificate is not trusted: pass its authority with --ca, or --plain-http for a registry without TLS.",
+  ],
+  REGISTRY_UNAUTHORIZED: [EXIT.key, "Log in with `sealwright registry login`, or check the stored password."],
+  REGISTRY_DENIED: [EXIT.key, "This account may not do that: ask the registry's owner for access."],
+  REGISTRY_NOT_FOUND: [EXIT.missing, "Check name and tag with `sealwright registry list`."],
+  REGISTRY_BUSY: [EXIT.unavailable, "The registry is overloaded or somebody else holds it: try again later."],
+  REGISTRY_REFUSED: [
+    EXIT.unavailable,
+    "The registry did not accept the request: its owner finds it in its log.",
+  ],
+  REGISTRY_UNSUPPORTED: [EXIT.unavailable, "This registry does not offer that."],
+  REGISTRY_MISBEHAVED: [
+    EXIT.unavailable,
+    "The answer breaks the registry protocol: check that the address is a registry's and no proxy is in between.",
+  ],
+  REGISTRY_TRUNCATED: [EXIT.unavailable, "The transfer ended too early again and again: check the network."],
+  REGISTRY_TOO_LARGE: [EXIT.input, "The registry sent more than such a document can be: do not use it."],
+  REGISTRY_DIGEST_MISMATCH: [
+    EXIT.refused,
+    "The registry sent something else than was asked for: do not trust it; nothing was kept.",
+  ],
+  REGISTRY_REDIRECT: [EXIT.refused, "The registry sends requests where they must not go: ask its owner."],
+  CREDENTIALS_UNREADABLE: [
+    EXIT.key,
+    "Repair or remove the credential file, or log in again with `sealwright registry login`.",
+  ],
 } as const satisfies Record<string, readonly [exit: number, hint: string]>
 
 export type ErrorCode = keyof typeof TABLE

@@ -189,7 +189,7 @@ async function makeFolder(folder: string): Promise<void> {
 }
 
 /** So that the name survives a power cut as well as the content. Not every platform can. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === "win32") return
   const handle = await open(folder, constants.O_RDONLY)
   try {
@@ -236,7 +236,7 @@ async function attemptWrite<T>(name: string, action: () => Promise<T>): Promise<
   }
 }
 
-function readError(name: string, error: unknown): unknown {
+export function readError(name: string, error: unknown): unknown {
   const code = codeOf(error)
   if (code === "ENOENT") return new AppError("FILE_NOT_FOUND", `${name} does not exist`, { cause: error })
   if (code === "ENOTDIR")
@@ -246,7 +246,7 @@ function readError(name: string, error: unknown): unknown {
   return error
 }
 
-function writeError(name: string, error: unknown): unknown {
+export function writeError(name: string, error: unknown): unknown {
   const code = codeOf(error)
   if (["ENOSPC", "EDQUOT", "EFBIG"].includes(code)) {
     return new AppError("NO_SPACE", `the volume is full while writing ${name}`, { cause: error })
@@ -264,6 +264,6 @@ function changed(name: string): AppError {
   return new AppError("FILE_CHANGED", `${name} changed while it was read`)
 }
 
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : ""
 }

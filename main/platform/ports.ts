@@ -9,6 +9,7 @@ import { localMachine } from "./machine.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
+import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
@@ -41,6 +42,7 @@ export function localPorts(workspace: string): {
     runtime: runtimeLauncher,
     reports: reportRenderer,
     machine: localMachine(workspace),
+    registries: registries(files.pathOf),
     random,
     now,
     reportFault: (error) => {

@@ -6,6 +6,7 @@ import type { RuntimeLevel } from "../contract/schema/run.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Identity, Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
 export interface Ports {
@@ -17,6 +18,7 @@ export interface Ports {
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
   readonly machine: Machine
+  readonly registries: Registries
   readonly random: Random
   /** The time now. */
   readonly now: () => Date

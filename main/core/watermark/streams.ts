@@ -85,7 +85,7 @@ export class TensorStreams {
     return stream
   }
 
-  #open(label: StreamLabel, context?: Uint8Array): KeyStream {
+  #open(label: StreamLabel, context?: Uint8Array<ArrayBuffer>): KeyStream {
     const key = streamKey(this.#tensorKey, label, context)
     try {
       return new KeyStream(key)

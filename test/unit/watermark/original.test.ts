@@ -4,7 +4,9 @@ import { sourceOf, type ByteSource } from "../../../main/core/bytes/source.ts"
 import { toFloat16 } from "../../../main/core/bytes/float16.ts"
 import {
   measureOriginal,
+  readCanonical,
   readWholeCanonical,
+  rowIndex,
   type OriginalTensor,
 } from "../../../main/core/watermark/original.ts"
 import { block, int, join, varint, type Bytes } from "../../support/protobuf.ts"
@@ -168,4 +170,19 @@ describe("of one weight in every form", () => {
       30,
     )
   })
+})
+
+test("pieces of a tensor follow each other without a gap, and every element belongs to a row of its layer", async () => {
+  const bytes = corpusFile("fashion-mlp.onnx")
+  const [tensor] = (await measured(bytes)).tensors
+  if (tensor === undefined) throw new Error("there is a weight")
+  let next = 0
+  for await (const { first, values } of readCanonical(tensor, filesOf(bytes))) {
+    expect(first).toBe(next)
+    next += values.length
+  }
+  expect(next).toBe(tensor.elementCount)
+  expect([0, 783, 784].map(rowIndex({ dims: [128, 784], rowAxis: 0 }))).toEqual([0, 0, 1])
+  expect([0, 1, 129].map(rowIndex({ dims: [784, 128], rowAxis: 1 }))).toEqual([0, 1, 1])
+  expect([0, 3, 4, 15].map(rowIndex({ dims: [2, 3, 4], rowAxis: 1 }))).toEqual([0, 0, 1, 0])
 })
