@@ -136,6 +136,12 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Tracing a suspect to the copy it came from.
+  MARK_ORIGINAL_DIFFERS: [
+    EXIT.input,
+    "Give the very model that was protected: the ledger holds the digests of its weights.",
+  ],
+
   RUNTIME_FAILED: [
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",

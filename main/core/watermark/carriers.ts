@@ -24,7 +24,9 @@ export interface CodeCarriers extends Carriers {
 /** σ of its row for every weight. */
 export function sigmaOf(tensor: OriginalTensor): Float32Array {
   const rowOf = rowIndex(tensor)
-  return Float32Array.from({ length: tensor.elementCount }, (_, i) => tensor.sigmas[rowOf(i)] ?? 0)
+  const out = new Float32Array(tensor.elementCount)
+  for (let i = 0; i < out.length; i += 1) out[i] = tensor.sigmas[rowOf(i)] ?? 0
+  return out
 }
 
 /** The owner's mark. `original`: canonical values in stored order. */
@@ -66,7 +68,10 @@ export function fleetStratum(parameters: MarkParameters, streams: TensorStreams,
 
 function knownOwner(parameters: MarkParameters, streams: TensorStreams, count: number): Float32Array {
   const strength = strengthOf(parameters.strength)
-  return Float32Array.from(streams.ownerSigns(0, count), (bit) => (bit === 1 ? strength : -strength))
+  const bits = streams.ownerSigns(0, count)
+  const out = new Float32Array(count)
+  for (let i = 0; i < count; i += 1) out[i] = bits[i] === 1 ? strength : -strength
+  return out
 }
 
 function amplitudes(
@@ -85,7 +90,8 @@ function amplitudes(
   if (parameters.form === "float") {
     const units = part === "code" && mode === "fleet" ? parameters.codeStrength : parameters.strength
     const strength = strengthOf(units)
-    for (let i = 0; i < count; i += 1) if (isCarrier(i) && (tensor.sigmas[rowOf(i)] ?? 0) > 0) out[i] = strength
+    for (let i = 0; i < count; i += 1)
+      if (isCarrier(i) && (tensor.sigmas[rowOf(i)] ?? 0) > 0) out[i] = strength
     return out
   }
   const type = tensor.dataType === "UINT8" ? "UINT8" : "INT8"
@@ -108,5 +114,7 @@ function amplitudes(
 }
 
 function toSigns(bits: Uint8Array): Int8Array {
-  return Int8Array.from(bits, (bit) => (bit === 1 ? 1 : -1))
+  const signs = new Int8Array(bits.length)
+  for (let i = 0; i < bits.length; i += 1) signs[i] = 2 * (bits[i] ?? 0) - 1
+  return signs
 }

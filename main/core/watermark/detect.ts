@@ -64,18 +64,18 @@ export class DeviceTest {
   readonly #grid: readonly { readonly lambda: number; readonly cumulant: number }[]
 
   constructor(tensors: readonly CodedScores[]) {
-    const { histogram, weights } = toWeights(tensors)
+    const { cells, weights } = toWeights(tensors)
     this.tensors = weights
     let [expected, variance, carriers] = [0, 0, 0]
-    eachCell(histogram, (count, weight, bias) => {
+    for (const { count, weight, bias } of cells) {
       expected += count * bias * weight
       variance += (count * weight * weight * bias * (256 - bias)) / 65_536
       carriers += count
-    })
+    }
     this.#expected = expected
     this.#deviation = Math.sqrt(variance)
     this.carriers = carriers
-    this.#grid = this.#deviation === 0 ? [] : toGrid(histogram, this.#deviation)
+    this.#grid = this.#deviation === 0 ? [] : toGrid(cells, this.#deviation)
   }
 
   /** `sum`: the weights at the positions where the codeword is 1, added up. */
@@ -113,8 +113,9 @@ const LARGEST_SCORE = 32_767
 /** Levels of a score on each side of 0, and where scores are clipped, in units of their root mean square. */
 const LEVELS = 127
 const CLIP = 3
-/** weight = WEIGHT · level / √(bias·(256-bias)): within ±32767 for every bias from 5 to 251. */
+/** weight = WEIGHT · level / √(bias·(256-bias)): within ±32767 for every bias the code has. */
 const WEIGHT = 9_000
+const LEAST_BIAS = 5
 /** Sums of 2^15 weights of 16 bits fit into 32 bits. */
 const BLOCK = 32_768
 
@@ -122,7 +123,7 @@ const LAMBDAS = 60
 const [FIRST_LAMBDA, LAST_LAMBDA] = [1e-2, 300]
 
 function toWeights(tensors: readonly CodedScores[]): {
-  readonly histogram: Float64Array
+  readonly cells: readonly Cell[]
   readonly weights: readonly CodeWeights[]
 } {
   const root = rootMeanSquare(tensors.map(({ scores }) => scores))
@@ -141,41 +142,44 @@ function toWeights(tensors: readonly CodedScores[]): {
     }
     return { weights: out, bias }
   })
-  return { histogram, weights }
+  return { cells: toCells(histogram, table), weights }
 }
 
 const CELLS = (2 * LEVELS + 1) * 256
 
-/** Weight of each cell, a score's level and a bias. A bias of 0 says that the codeword has no choice: no weight. */
+/** Weight of each cell, a score's level and a bias: whole numbers, so that sums are the same on every machine. */
 function weightTable(): Int16Array {
   const table = new Int16Array(CELLS)
   for (let level = -LEVELS; level <= LEVELS; level += 1) {
-    for (let bias = 5; bias <= 251; bias += 1) {
+    for (let bias = LEAST_BIAS; bias <= 256 - LEAST_BIAS; bias += 1) {
       table[(level + LEVELS) * 256 + bias] = Math.round((WEIGHT * level) / Math.sqrt(bias * (256 - bias)))
     }
   }
   return table
 }
 
-function eachCell(
-  histogram: Float64Array,
-  visit: (count: number, weight: number, bias: number) => void,
-): void {
-  const table = weightTable()
-  for (let cell = 0; cell < CELLS; cell += 1) {
-    const count = histogram[cell] ?? 0
-    if (count > 0) visit(count, table[cell] ?? 0, cell % 256)
-  }
+/** All carriers of one weight and bias. */
+interface Cell {
+  readonly count: number
+  readonly weight: number
+  readonly bias: number
+}
+
+function toCells(histogram: Float64Array, table: Int16Array): readonly Cell[] {
+  const cells: Cell[] = []
+  histogram.forEach((count, cell) => {
+    if (count > 0) cells.push({ count, weight: table[cell] ?? 0, bias: cell % 256 })
+  })
+  return cells
 }
 
 /** The cumulant-generating function of the centred sum at a geometric row of λ. */
-function toGrid(histogram: Float64Array, deviation: number): readonly { lambda: number; cumulant: number }[] {
+function toGrid(cells: readonly Cell[], deviation: number): readonly { lambda: number; cumulant: number }[] {
   return Array.from({ length: LAMBDAS }, (_, step) => {
     const lambda = (FIRST_LAMBDA * (LAST_LAMBDA / FIRST_LAMBDA) ** (step / (LAMBDAS - 1))) / deviation
     let cumulant = 0
-    eachCell(histogram, (count, weight, bias) => {
+    for (const { count, weight, bias } of cells)
       cumulant += count * bernoulliCumulant(lambda * weight, bias / 256)
-    })
     return { lambda, cumulant }
   })
 }

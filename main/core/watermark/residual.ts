@@ -3,6 +3,8 @@
  * sees a key, so no choice made here can favour one (WATERMARK 5.1, 5.4).
  */
 
+import { medianOf } from "./select.ts"
+
 /** One tensor, element by element; arrays have one length. */
 export interface Comparison {
   /** Original weights, canonical. */
@@ -86,16 +88,43 @@ function toBins(comparison: Comparison, live: Uint32Array): readonly Uint32Array
 
 function toQuantiles({ original, sigma }: Comparison, live: Uint32Array): readonly Uint32Array[] {
   if (live.length === 0) return []
-  const size = new Float32Array(original.length)
-  for (const i of live) size[i] = Math.abs(original[i] ?? 0) / (sigma[i] ?? 1)
-  const sorted = live.toSorted((a, b) => (size[a] ?? 0) - (size[b] ?? 0) || a - b)
-  const count = Math.max(1, Math.min(BINS, Math.floor(sorted.length / MIN_BIN)))
-  return Array.from({ length: count }, (_, bin) =>
-    sorted.subarray(
-      Math.floor((bin * sorted.length) / count),
-      Math.floor(((bin + 1) * sorted.length) / count),
-    ),
+  const count = Math.max(1, Math.min(BINS, Math.floor(live.length / MIN_BIN)))
+  const sizes = new Float32Array(live.length)
+  for (let k = 0; k < live.length; k += 1) {
+    const i = live[k] ?? 0
+    sizes[k] = Math.abs(original[i] ?? 0) / (sigma[i] ?? 1)
+  }
+  const sorted = sizes.toSorted()
+  const limits = Float32Array.from(
+    { length: count - 1 },
+    (_, bin) => sorted[quantile(bin + 1, count, live)] ?? 0,
   )
+  const bins = Array.from({ length: count }, () => new Uint32Array(live.length))
+  const filled = new Uint32Array(count)
+  for (let k = 0; k < live.length; k += 1) {
+    const bin = binOf(sizes[k] ?? 0, limits)
+    const at = filled[bin] ?? 0
+    const list = bins[bin]
+    if (list !== undefined) list[at] = live[k] ?? 0
+    filled[bin] = at + 1
+  }
+  // Equal sizes (steps of a quantised tensor) share a bin, so another may stay empty.
+  return bins.map((list, bin) => list.slice(0, filled[bin])).filter((list) => list.length > 0)
+}
+
+/** How many limits the size reaches; limits ascend. */
+function binOf(size: number, limits: Float32Array): number {
+  let [low, high] = [0, limits.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (size >= (limits[middle] ?? 0)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function quantile(bin: number, count: number, { length }: Uint32Array): number {
+  return Math.floor((bin * length) / count)
 }
 
 /** How much of the original is still there: <w,θ>/<θ,θ>, from 0 to 1. Pruned and regrown weights lose their say. */
@@ -110,14 +139,9 @@ function survivalGain({ original, suspect }: Comparison, bin: Uint32Array): numb
 }
 
 function medianDeviation(bin: Uint32Array, residual: Float64Array): number {
-  const values = Float64Array.from(bin, (i) => residual[i] ?? 0).sort()
-  const middle = median(values)
-  for (let i = 0; i < values.length; i += 1) values[i] = Math.abs((values[i] ?? 0) - middle)
-  return median(values.sort())
-}
-
-function median(sorted: Float64Array): number {
-  const half = sorted.length >> 1
-  const upper = sorted[half] ?? 0
-  return sorted.length % 2 === 1 ? upper : ((sorted[half - 1] ?? 0) + upper) / 2
+  const values = new Float64Array(bin.length)
+  for (let k = 0; k < bin.length; k += 1) values[k] = residual[bin[k] ?? 0] ?? 0
+  const middle = medianOf(values)
+  for (let k = 0; k < values.length; k += 1) values[k] = Math.abs((values[k] ?? 0) - middle)
+  return medianOf(values)
 }

@@ -5,7 +5,15 @@ import type { ModelFiles } from "../onnx/elements.ts"
 import type { ModelGraph } from "../onnx/model-index.ts"
 import { resync, type AlignedLayer } from "./align/resync.ts"
 import { codeCarriers, fleetStratum, ownerCarriers, sigmaOf, type MarkMode } from "./carriers.ts"
-import { correct, DeviceTest, ownerTest, type CodedScores, type CodeWeights, type SignedScores, type SignTest } from "./detect.ts"
+import {
+  correct,
+  DeviceTest,
+  ownerTest,
+  type CodedScores,
+  type CodeWeights,
+  type SignedScores,
+  type SignTest,
+} from "./detect.ts"
 import { codeWordContext, streamKey, tensorKey } from "./keys.ts"
 import { readNetwork } from "./network/network.ts"
 import { measureOriginal, readWholeCanonical, type OriginalTensor } from "./original.ts"
@@ -118,7 +126,10 @@ async function plannedTensors({
         hash === planned.hash && rowAxis === planned.parameters.rowAxis && form === planned.parameters.form,
     )
     if (tensor === undefined)
-      throw new AppError("MARK_ORIGINAL_DIFFERS", "a marked tensor of the ledger is not in the original given")
+      throw new AppError(
+        "MARK_ORIGINAL_DIFFERS",
+        "a marked tensor of the ledger is not in the original given",
+      )
     return { planned, tensor }
   })
 }
@@ -151,7 +162,11 @@ function scoreTensor(
     const stratum = modes.includes("fleet") ? fleetStratum(parameters, streams, count) : null
     const owner = ownerCarriers(tensor, parameters, streams, original)
     const ownerScores = new Float64Array(count)
-    scoreResiduals({ original, suspect, sigma, amplitude: owner.amplitude, known: null, stratum }, 1, ownerScores)
+    scoreResiduals(
+      { original, suspect, sigma, amplitude: owner.amplitude, known: null, stratum },
+      1,
+      ownerScores,
+    )
     const codes = new Map<MarkMode, CodedScores>()
     for (const mode of modes) {
       const { amplitude, known, signs, bias } = codeCarriers(tensor, parameters, streams, original, mode)
@@ -194,7 +209,10 @@ function toStoredOrder(tensor: OriginalTensor, aligned: AlignedLayer | null): Fl
   return out
 }
 
-function compareWhole(original: Float32Array, suspect: Float32Array): Pick<Scored, "sums"> & { readonly compared: number } {
+function compareWhole(
+  original: Float32Array,
+  suspect: Float32Array,
+): Pick<Scored, "sums"> & { readonly compared: number } {
   let [both, own, other, compared] = [0, 0, 0, 0]
   for (let i = 0; i < original.length; i += 1) {
     const [a, b] = [original[i] ?? 0, suspect[i] ?? Number.NaN]
@@ -230,7 +248,10 @@ async function traceMode(
   })
   const test = new DeviceTest(coded.map(({ scores }) => scores))
   const copies = all.filter((copy) => copy.mode === mode)
-  const keyed = test.tensors.map((tensor, index) => ({ ...tensor, key: coded[index]?.key ?? new Uint8Array(32) }))
+  const keyed = test.tensors.map((tensor, index) => ({
+    ...tensor,
+    key: coded[index]?.key ?? new Uint8Array(32),
+  }))
   const sums = test.carriers === 0 ? new Float64Array(copies.length) : await sum(keyed, copies)
   return copies.map((copy, index) => {
     const judged = test.judge(sums[index] ?? 0)

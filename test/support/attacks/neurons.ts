@@ -13,6 +13,7 @@ interface Axis {
   /** Biases of producers: scaled with them. */
   readonly biases: EditorTensor[]
   isScalable: boolean
+  isGrowable: boolean
   isFixed: boolean
 }
 
@@ -37,6 +38,9 @@ const CURVED = new Set([
   "Transpose",
   "Reshape",
 ])
+
+/** Computed across channels, or stating how many there are. */
+const ACROSS = new Set(["LayerNormalization", "Softmax", "Reshape"])
 
 /** Exchanges the channels of every inner axis, and with `spread` above 0 scales them by log-normal factors where ReLU allows. */
 export function permuteChannels(model: EditorModel, dice: Dice, spread = 0): number {
@@ -112,7 +116,7 @@ export function addNeurons(model: EditorModel, share: number, dice: Dice): numbe
   let added = 0
   for (const axis of innerAxes(model)) {
     const count = Math.round(axis.channels * share)
-    if (axis.consumers.length === 0 || axis.producers.length === 0 || count === 0) continue
+    if (axis.producers.length === 0 || count === 0 || !axis.isGrowable) continue
     const sources = Array.from({ length: count }, () => dice.below(axis.channels))
     for (const matrix of axis.producers) {
       const spread = Math.sqrt(matrix.values.reduce((sum, x) => sum + x * x, 0) / matrix.values.length)
@@ -218,6 +222,7 @@ function innerAxes(model: EditorModel): readonly Axis[] {
       vectors: [],
       biases: [],
       isScalable: true,
+      isGrowable: true,
       isFixed: false,
     }
     axes.set(root, axis)
@@ -243,6 +248,7 @@ function innerAxes(model: EditorModel): readonly Axis[] {
     for (const root of roots) {
       const axis = axes.get(root)
       if (axis === undefined) continue
+      if (ACROSS.has(node.opType)) axis.isGrowable = false
       if (CURVED.has(node.opType)) axis.isScalable = false
       else if (!UNARY.has(node.opType) && !["Add", "BatchNormalization"].includes(node.opType))
         axis.isScalable = false
@@ -255,7 +261,8 @@ function innerAxes(model: EditorModel): readonly Axis[] {
         // Behind a normalisation the mean moves with the scale, the variance with its square: left alone, so its gain is scaled.
         addVector(axis, tensor, node.opType === "Add")
       }
-      if (node.opType === "BatchNormalization") scaleNormalisation(axis, model, node)
+      // Exchanging is enough for models whose normalisations were not folded: fold first to scale as well.
+      if (node.opType === "BatchNormalization") axis.isScalable = false
     }
   }
   const outputs = new Set(layers.map((node) => find(node.outputs[0] ?? "")))
@@ -265,14 +272,6 @@ function innerAxes(model: EditorModel): readonly Axis[] {
   return [...axes]
     .filter(([root, axis]) => outputs.has(root) && !axis.isFixed && axis.consumers.length > 0)
     .map(([, axis]) => axis)
-}
-
-/** After a normalisation a channel is scaled by its gain and offset; the convolution in front of it keeps its scale. */
-function scaleNormalisation(axis: Axis, model: EditorModel, node: EditorNode): void {
-  // Exchanging is enough for models whose normalisations were not folded: fold first to scale as well.
-  axis.isScalable = false
-  void model
-  void node
 }
 
 function addVector(axis: Axis, tensor: EditorTensor, isBias: boolean): void {
@@ -299,5 +298,3 @@ function isImageReshape(model: EditorModel, node: EditorNode): boolean {
   const maker = model.nodes.find(({ outputs }) => outputs.includes(node.inputs[0] ?? ""))
   return maker?.opType === "Conv"
 }
-
-void newNode

@@ -1,5 +1,6 @@
 /** What a row was multiplied with. Positive factors pass through ReLU, so an attacker may choose them freely (WATERMARK 4, step 6). */
 import type { Layer } from "../network/network.ts"
+import { select } from "../select.ts"
 import type { ChannelMap } from "./channels.ts"
 
 export interface RowScale {
@@ -76,6 +77,10 @@ function isUsable(fit: number, error: number): boolean {
 
 /** The value from which on a weight counts among the largest quarter. */
 function largeValue(own: Float32Array): number {
-  const sizes = Float32Array.from(own, (value) => Math.abs(value)).sort()
-  return Math.max(Number.MIN_VALUE, sizes[Math.floor(sizes.length * (1 - LARGEST_SHARE))] ?? 0)
+  const sizes = new Float32Array(own.length)
+  for (let i = 0; i < own.length; i += 1) {
+    const size = Math.abs(own[i] ?? 0)
+    sizes[i] = Number.isFinite(size) ? size : 0
+  }
+  return Math.max(Number.MIN_VALUE, select(sizes, Math.floor(sizes.length * (1 - LARGEST_SHARE))))
 }
