@@ -94,6 +94,13 @@ const TABLE = {
     "This was not encrypted to that key. Check the device name, or ask for a package made for it.",
   ],
 
+  // Overlays of fleet mode (FORMAT 6).
+  OVERLAY_MALFORMED: [
+    EXIT.input,
+    "The grant is damaged or was made by a program this version does not understand: ask for a new one.",
+  ],
+  OVERLAY_MISMATCH: [EXIT.refused, "The grant belongs to another package or device: ask for the right one."],
+
   JSON_MALFORMED: [EXIT.input, "The document is not strict JSON: fetch it again from its source."],
   SEAL_MALFORMED: [EXIT.input, "This is not a .seal file, or it is damaged: fetch it again from its source."],
   SEAL_TRUNCATED: [EXIT.input, "The .seal file ends too early: copy it again and compare its size."],

@@ -24,10 +24,12 @@ const valueInfoSchema = z.strictObject({
 export const runtimeRequestSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("load-sealed"),
-    /** Descriptor of the .seal file, inherited. The body holds the payload key, 32 bytes, then the model signature. */
+    /** Descriptor of the .seal file, inherited. The body holds the payload key (32 bytes), the model signature, the overlay. */
     file: z.int(),
     /** Length of the model signature in the body, bytes; 0 when it travels inside the payload. */
     signatureBytes: z.int().nonnegative(),
+    /** Length of the overlay in the body, bytes; 0 when there is none. */
+    overlayBytes: z.int().nonnegative(),
     chunksOffset: z.int().nonnegative(),
     chunksBytes: z.int().positive(),
     trustedPems: z.array(z.string()),

@@ -18,6 +18,8 @@ import { parseTrustedKeys } from "../core/attest/trust.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { sourceOf } from "../core/bytes/source.ts"
 import { readPayloadArchive } from "../core/oci/payload-archive.ts"
+import { readOverlay } from "../core/watermark/overlay.ts"
+import { applyOverlay } from "../core/watermark/overlay-apply.ts"
 import { nativePayload, type NativePayload } from "../../native/lib/payload.ts"
 
 /** A file of the model, in memory. The first is the model, the rest its external data. */
@@ -43,14 +45,19 @@ const KEY_BYTES = 32
  * them and their root is the one the grant names (docs/FORMAT.md 8). Memory of a payload that fails is wiped.
  */
 export async function loadSealed(request: LoadSealed, body: Uint8Array): Promise<LoadedFiles> {
-  if (body.length !== KEY_BYTES + request.signatureBytes)
-    throw new AppError("INTERNAL", "the key is not 32 bytes")
+  const signatureEnd = KEY_BYTES + request.signatureBytes
+  if (body.length !== signatureEnd + request.overlayBytes)
+    throw new AppError("INTERNAL", "the body of the request does not have the length it announces")
   const memory = new Uint8Array(plainSize(request.chunksBytes))
   try {
     const startedAt = performance.now()
     await decrypt(request, body.subarray(0, KEY_BYTES), memory)
     const decryptedAt = performance.now()
-    const files = await checkedFiles(request, memory, body.subarray(KEY_BYTES))
+    const granted = {
+      signature: body.subarray(KEY_BYTES, signatureEnd),
+      overlay: body.subarray(signatureEnd),
+    }
+    const files = await checkedFiles(request, memory, granted)
     return {
       files,
       memory,
@@ -73,12 +80,14 @@ export async function loadPlain(files: LoadPlain["files"]): Promise<readonly Pla
 async function checkedFiles(
   request: LoadSealed,
   memory: Uint8Array,
-  granted: Uint8Array,
+  granted: { readonly signature: Uint8Array; readonly overlay: Uint8Array },
 ): Promise<readonly PlainFile[]> {
   const { model, external, signature } = await readPayloadArchive(sourceOf(memory))
   const view = ({ offset, size }: { readonly offset: number; readonly size: number }) =>
     memory.subarray(offset, offset + size)
-  const bundle = signature === null ? granted : view(signature)
+  // The plaintext becomes what this device was granted before anything of it is judged or used.
+  if (granted.overlay.length > 0) applyOverlay(readOverlay(granted.overlay), memory, [model, ...external])
+  const bundle = signature === null ? granted.signature : view(signature)
   if (bundle.length === 0) throw new AppError("SIGNATURE_MISSING", "the payload holds no model signature")
   const trust = parseTrustedKeys(request.trustedPems.map((pem) => ({ label: "trusted", pem })))
   const { manifest } = readModelSignature(bundle, trust, new Date())

@@ -1,11 +1,11 @@
 /** Authorised recovery: the plaintext model again, for a device whose key is here. */
 import { AppError } from "../contract/errors.ts"
 import type { Opened, OpenRequest } from "../contract/schema/verify.ts"
-import { toHex, wipe } from "../core/bytes/bytes.ts"
+import { toHex } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
 import { toDigest } from "../core/oci/manifest.ts"
 import type { JobContext } from "./jobs.ts"
-import { openGrant, readSignatures, readTrust } from "./package-access.ts"
+import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
 import { checkModel, openPayload } from "./payload-access.ts"
 import type { PendingFile, Ports } from "./ports.ts"
 
@@ -58,7 +58,7 @@ export async function open(ports: Ports, request: OpenRequest, job: JobContext):
         seconds: (performance.now() - startedAt) / 1000,
       }
     } finally {
-      wipe(granted.payload.key)
+      wipeGranted(granted)
     }
   } finally {
     await Promise.all(outputs.map(async ({ pending }) => pending.discard()))

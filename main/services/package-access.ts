@@ -13,6 +13,8 @@ import { sliceSource, type ByteSource } from "../core/bytes/source.ts"
 import type { SealContents, SealPart } from "../core/oci/seal-file.ts"
 import { MAX_GRANT_BYTES, readGrant, type Grant } from "../core/policy/grant.ts"
 import { checkWindow } from "../core/policy/policy.ts"
+import { readOverlay } from "../core/watermark/overlay.ts"
+import { checkBinding } from "../core/watermark/overlay-apply.ts"
 import type { FileRef } from "../contract/schema/base.ts"
 import type { OpenFile, Ports } from "./ports.ts"
 
@@ -99,10 +101,26 @@ export async function openGrant(
     if (target === undefined)
       throw new AppError("SEAL_INCOMPLETE", "the grant is for a package that is not in the file")
     checkWindow(grant.document.policy, ports.now())
+    checkOverlay(grant, target, device)
     const opener = grant.releaseIdentity === null ? identity : parseIdentity(grant.releaseIdentity)
     return { part: target, grant, payload: await openHeader(partSource(file, target), [opener]) }
   }
   throw new AppError("PACKAGE_NOT_FOR_DEVICE", `no grant in the file opens with the key of ${device.name}`)
+}
+
+/** Wipes what a granted package holds of secrets. */
+export function wipeGranted(granted: GrantedPackage): void {
+  wipe(granted.payload.key, granted.grant.overlay)
+}
+
+/** Throws OVERLAY_MALFORMED, and OVERLAY_MISMATCH unless the overlay is for this payload, model and device (FORMAT 6.4). */
+function checkOverlay(grant: Grant, target: SealPart, device: Device): void {
+  if (grant.overlay === null) return
+  checkBinding(readOverlay(grant.overlay), {
+    base: Buffer.from(target.layer.digest.slice("sha256:".length), "hex"),
+    model: Buffer.from(grant.document.model.root, "hex"),
+    recipient: device.recipient,
+  })
 }
 
 /** The bytes of a part's layer inside the .seal file. */

@@ -7,6 +7,8 @@ import { checkModelFiles } from "../core/attest/model-files.ts"
 import { readModelSignature } from "../core/attest/model-signing.ts"
 import type { TrustedKeys } from "../core/attest/trust.ts"
 import { toHex } from "../core/bytes/bytes.ts"
+import { readOverlay } from "../core/watermark/overlay.ts"
+import { OverlayApplier } from "../core/watermark/overlay-apply.ts"
 import { readPayloadArchive, type PayloadArchive } from "../core/oci/payload-archive.ts"
 import type { TarEntry } from "../core/oci/tar.ts"
 import type { JobContext } from "./jobs.ts"
@@ -50,6 +52,7 @@ export async function openPayload(
       const target = (await targets?.(entry, entry === archive.model)) ?? null
       parts.push({ offset: entry.offset, length: entry.size, target, digest: true })
     }
+    const overlay = overlayOver(granted, archive)
     const { digest, partDigests } = await ports.payload.decrypt(
       {
         file: file.number,
@@ -59,14 +62,23 @@ export async function openPayload(
         key: payload.key,
         parts,
         digest: true,
+        ...(overlay === null
+          ? {}
+          : { transform: (offset: number, plain: Uint8Array) => overlay.apply(offset, plain) }),
       },
       job.step("decrypt", payload.plainBytes),
     )
+    overlay?.finish()
     if (digest === null) throw new AppError("INTERNAL", "the payload engine gave no digest")
     return { digest, archive, fileDigests: partDigests, modelSignature }
   } finally {
     reader.close()
   }
+}
+
+/** What the grant lays over the payload, if it does. */
+function overlayOver({ grant }: GrantedPackage, { model, external }: PayloadArchive): OverlayApplier | null {
+  return grant.overlay === null ? null : new OverlayApplier(readOverlay(grant.overlay), [model, ...external])
 }
 
 /** Throws unless the files are exactly those a trusted key signed and the grant promises. Returns the signer's label. */

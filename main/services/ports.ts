@@ -101,7 +101,10 @@ export interface EncryptJob {
   readonly parts: readonly PlainPart[]
   /** Plaintext that follows the parts and depends on their digests (SHA-256 of each digested part, in order). */
   tail?(digests: readonly Uint8Array[]): Promise<Uint8Array>
-  /** Changes plaintext in place before it is hashed and sealed. `offset` counts from the start of the plaintext. */
+  /**
+   * Changes plaintext in place before it is hashed and sealed. Called once for every stretch of it, one after another and in
+   * order; `offset` counts from the start of the plaintext. Stretches may cut a file, or an element of a tensor, in two.
+   */
   transform?(offset: number, plain: Uint8Array): void
   readonly output: { readonly file: number; readonly offset: number }
   /** Whether the SHA-256 of the age file is wanted. */
@@ -136,7 +139,10 @@ export interface DecryptJob {
   readonly parts: readonly OpenedPart[]
   /** Whether the SHA-256 of the age file is wanted. */
   readonly digest: boolean
-  /** Changes plaintext in place after it was authenticated and before it is hashed and written. */
+  /**
+   * Changes plaintext in place after it was authenticated and before it is hashed and written. Called once for every stretch
+   * of it, one after another and in order.
+   */
   transform?(offset: number, plain: Uint8Array): void
 }
 
@@ -204,6 +210,8 @@ export type ModelSource =
       readonly trustedPems: readonly string[]
       /** Fleet mode: the model signature from the grant. */
       readonly modelSignature: Uint8Array | null
+      /** Fleet mode: the overlay from the grant, its binding checked; it goes over the plaintext before that is judged. */
+      readonly overlay: Uint8Array | null
       /** Root digest the grant promises, hex. */
       readonly modelRoot: string
     }

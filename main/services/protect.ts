@@ -231,6 +231,7 @@ class Desk {
       },
       releaseIdentity: copy.releaseIdentity,
       modelSignature: copy.releaseIdentity === null ? null : copy.modelSignature,
+      overlay: null,
     })
     try {
       const grant = await writer.blob(

@@ -1,9 +1,8 @@
 /** A package loaded into a sealed runtime. */
 import type { FileRef } from "../contract/schema/base.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
-import { wipe } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
-import { openGrant, readSignatures, readTrust } from "./package-access.ts"
+import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
 export interface SealedModelRequest {
@@ -35,7 +34,8 @@ export async function loadSealedModel(
   try {
     const contents = await readSealFile(file)
     const statements = readSignatures(contents, trust.keys, ports.now())
-    const { part, grant, payload } = await openGrant(ports, file, contents, device)
+    const granted = await openGrant(ports, file, contents, device)
+    const { part, grant, payload } = granted
     try {
       const runtime = await ports.runtime.start(
         {
@@ -46,6 +46,7 @@ export async function loadSealedModel(
           key: payload.key,
           trustedPems: trust.pems,
           modelSignature: grant.modelSignature,
+          overlay: grant.overlay,
           modelRoot: grant.document.model.root,
         },
         signal,
@@ -56,7 +57,7 @@ export async function loadSealedModel(
         statement: statements.get(part.digest)?.statement.predicate ?? {},
       }
     } finally {
-      wipe(payload.key)
+      wipeGranted(granted)
     }
   } finally {
     // The runtime has its own descriptor of the file.

@@ -3,7 +3,6 @@ import { AppError } from "../contract/errors.ts"
 import type { Verdict, VerifyRequest } from "../contract/schema/verify.ts"
 import type { Attestation } from "../core/attest/attestation.ts"
 import type { TrustedKeys } from "../core/attest/trust.ts"
-import { wipe } from "../core/bytes/bytes.ts"
 import { toDigest } from "../core/oci/manifest.ts"
 import { readSealFile, type SealContents, type SealPart } from "../core/oci/seal-file.ts"
 import { Checklist } from "./checklist.ts"
@@ -14,6 +13,7 @@ import {
   readSignatures,
   readTrust,
   recipientTypes,
+  wipeGranted,
   type GrantedPackage,
 } from "./package-access.ts"
 import { checkModel, openPayload, type OpenedPayload } from "./payload-access.ts"
@@ -62,7 +62,7 @@ export async function verify(ports: Ports, request: VerifyRequest, job: JobConte
       await checkContents(ports, file, contents, granted, device !== null, trust.keys, list, job)
       return toVerdict(list, file.name, statements, startedAt)
     } finally {
-      wipe(granted?.payload.key)
+      if (granted !== null) wipeGranted(granted)
     }
   } finally {
     await file.close()

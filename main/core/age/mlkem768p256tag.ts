@@ -79,8 +79,3 @@ export function pqTagIdentity(seed: Uint8Array, key: P256Key): Identity {
     },
   }
 }
-
-/** The public text of a hybrid key from its two halves. */
-export function pqTagRecipientText(mlkemPublicKey: Uint8Array, point: Uint8Array): string {
-  return toBech32("age1tagpq", concat(mlkemPublicKey, point))
-}

@@ -82,7 +82,7 @@ export function generatePq(random: Random): { readonly seed: Uint8Array; readonl
 }
 
 /** The public text for a seed (32 bytes). */
-export function pqRecipientOf(seed: Uint8Array): string {
+function pqRecipientOf(seed: Uint8Array): string {
   const { lattice, curveSecretKey } = expand(seed)
   return toBech32("age1pq", concat(lattice.publicKey, x25519PublicKey(curveSecretKey)))
 }

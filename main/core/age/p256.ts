@@ -35,14 +35,14 @@ export function ephemeralEcdh(
 }
 
 /** A scalar from 1 to n - 1 by rejection (FIPS 186-5 A.2.2). */
-export function randomScalar(random: Random): Uint8Array {
+function randomScalar(random: Random): Uint8Array {
   for (;;) {
     const scalar = random(32)
     if (isScalar(scalar)) return scalar
   }
 }
 
-export function isScalar(bytes: Uint8Array): boolean {
+function isScalar(bytes: Uint8Array): boolean {
   const value = BigInt(`0x${Buffer.from(bytes).toString("hex")}`)
   return bytes.length === 32 && value > 0n && value < ORDER
 }

@@ -11,6 +11,7 @@ import { policySchema } from "./policy.ts"
 const DOCUMENT = "grant.json"
 const IDENTITY = "identity.txt"
 const MODEL_SIGNATURE = "model.sig"
+const OVERLAY = "overlay.bin"
 
 /** Largest plaintext of a grant, bytes: an overlay of millions of weights fits. */
 export const MAX_GRANT_BYTES = 256 << 20
@@ -36,6 +37,8 @@ export interface Grant {
   readonly releaseIdentity: string | null
   /** Fleet mode: the model signature over what this device will see. */
   readonly modelSignature: Uint8Array | null
+  /** Fleet mode, when the payload is marked: what `OverlayWriter` wrote for this device. A secret; its owner wipes it. */
+  readonly overlay: Uint8Array | null
 }
 
 /** The plaintext of a grant: an archive, so that a person with `age` and `tar` can look into it. */
@@ -43,6 +46,7 @@ export function writeGrant(grant: Grant): Uint8Array {
   const entries: [string, Uint8Array][] = [[DOCUMENT, toUtf8(`${JSON.stringify(grant.document, null, 2)}\n`)]]
   if (grant.releaseIdentity !== null) entries.push([IDENTITY, toUtf8(`${grant.releaseIdentity}\n`)])
   if (grant.modelSignature !== null) entries.push([MODEL_SIGNATURE, grant.modelSignature])
+  if (grant.overlay !== null) entries.push([OVERLAY, grant.overlay])
   return concat(
     ...entries.flatMap(([name, bytes]) => [tarHeader(name, bytes.length), bytes, tarPadding(bytes.length)]),
     TAR_END,
@@ -60,8 +64,9 @@ export async function readGrant(bytes: Uint8Array): Promise<Grant> {
   const grant = {
     document: document.data,
     releaseIdentity: isFleet ? Buffer.from(take(entries, IDENTITY)).toString("latin1").trim() : null,
-    // A copy: the caller wipes the archive.
+    // Copies: the caller wipes the archive.
     modelSignature: isFleet ? take(entries, MODEL_SIGNATURE).slice() : null,
+    overlay: isFleet && entries.has(OVERLAY) ? take(entries, OVERLAY).slice() : null,
   }
   if (entries.size > 0) throw malformed("it holds more than its mode has")
   return grant

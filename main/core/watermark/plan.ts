@@ -49,8 +49,8 @@ const parametersSchema = z.strictObject({
     .int()
     .min(1)
     .max(2 ** 20),
-  /** A block is in S when its subset value (u16 little-endian of its stream) is below this. */
-  subset: z.int().min(1).max(SUBSET_RANGE),
+  /** A block is in S when its subset value (u16 little-endian of its stream) is below this; 0 keeps the tensor out of S. */
+  subset: z.int().min(0).max(SUBSET_RANGE),
   /** …and a decoy when it is not in S and below `subset + decoys`. */
   decoys: z.int().min(0).max(SUBSET_RANGE),
 })

@@ -4,7 +4,7 @@
  */
 import { wipe } from "../../core/bytes/bytes.ts"
 import { CHUNK_BYTES, SEALED_CHUNK_BYTES, sealedSize } from "../../core/age/stream.ts"
-import type { Piece } from "../../../native/lib/payload.ts"
+import type { BatchOutcome, Piece } from "../../../native/lib/payload.ts"
 import type {
   DecryptJob,
   DecryptResult,
@@ -43,6 +43,7 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
   const sealedDigest = job.digest ? ring.digest() : null
   const partDigests = job.parts.map((part) => (part.kind === "file" && part.digest ? ring.digest() : null))
   const chunksOffset = job.output.offset + job.prefix.length
+  const transform = inTurn(job.transform?.bind(job))
   await write(backend, job.output.file, job.output.offset, job.prefix)
   await sealedDigest?.feed(job.prefix)
 
@@ -55,11 +56,8 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
         const sealed = slot.sealed.subarray(0, sealedSize(size))
         const pieces = layout.fill(at, plain)
         const output = { file: job.output.file, offset: chunksOffset + firstChunk * SEALED_CHUNK_BYTES }
-        if (job.transform !== undefined) {
-          checkOutcome(await backend.read(plain, pieces))
-          job.transform(at, plain)
-        }
-        const rest = job.transform === undefined ? pieces : []
+        await transform?.(at, plain, async () => backend.read(plain, pieces))
+        const rest = transform === null ? pieces : []
         const batch = { key: job.key, firstChunk, endsFile: false, plain, pieces: rest, sealed, output }
         checkOutcome(await backend.seal(batch))
         layout.digested(at, plain, (part, bytes) => follow(partDigests[part], bytes))
@@ -118,6 +116,7 @@ async function decrypt(backend: BatchBackend, job: DecryptJob, control: JobContr
   const ring = new Ring(backend, control)
   const sealedDigest = job.digest ? ring.digest() : null
   const partDigests = job.parts.map((part) => (part.digest ? ring.digest() : null))
+  const transform = inTurn(job.transform?.bind(job))
   try {
     const head = backend.allocate(job.chunksOffset - job.offset)
     checkOutcome(
@@ -136,12 +135,10 @@ async function decrypt(backend: BatchBackend, job: DecryptJob, control: JobContr
         const pieces = outputPieces(job, at, plain.length)
         const input = { file: job.file, offset: job.chunksOffset + from }
         const endsFile = from + size === job.chunksBytes
-        const written = job.transform === undefined ? pieces : []
-        checkOutcome(
-          await backend.open({ key: job.key, firstChunk, endsFile, sealed, input, plain, pieces: written }),
-        )
-        if (job.transform !== undefined) {
-          job.transform(at, plain)
+        const batch = { key: job.key, firstChunk, endsFile, sealed, input, plain }
+        if (transform === null) checkOutcome(await backend.open({ ...batch, pieces }))
+        else {
+          await transform(at, plain, async () => backend.open({ ...batch, pieces: [] }))
           checkOutcome(await backend.write(plain, pieces))
         }
         job.parts.forEach((part, index) => {
@@ -185,6 +182,27 @@ async function digestFile(
     return await digest.finish()
   } finally {
     await ring.close()
+  }
+}
+
+/**
+ * Batches finish in any order; a transform sees their plaintext one after another. The function returned waits for `work`
+ * (which fills `plain`) and for the batches that asked before, then transforms. A batch that fails fails those behind it.
+ */
+function inTurn(
+  transform: EncryptJob["transform"],
+): ((offset: number, plain: Uint8Array, work: () => Promise<BatchOutcome>) => Promise<void>) | null {
+  if (transform === undefined) return null
+  let last: Promise<void> = Promise.resolve()
+  return async (offset, plain, work) => {
+    const before = last
+    last = (async () => {
+      const outcome = await work()
+      await before
+      checkOutcome(outcome)
+      transform(offset, plain)
+    })()
+    await last
   }
 }
 

@@ -32,7 +32,10 @@ export const runtimeLauncher: RuntimeLauncher = {
     signal.addEventListener("abort", stop, { once: true })
     try {
       const startedAt = performance.now()
-      const secrets = model.kind === "sealed" ? [model.key, model.modelSignature ?? NO_BYTES] : []
+      const secrets =
+        model.kind === "sealed"
+          ? [model.key, model.modelSignature ?? NO_BYTES, model.overlay ?? NO_BYTES]
+          : []
       const reply = await runtime.ask(loadRequest(model), secrets)
       signal.throwIfAborted()
       if (reply.header.kind !== "loaded") throw outOfTurn()
@@ -54,11 +57,12 @@ export const runtimeLauncher: RuntimeLauncher = {
 
 function loadRequest(model: ModelSource): RuntimeRequest {
   if (model.kind === "sealed") {
-    const { chunksOffset, chunksBytes, trustedPems, modelSignature, modelRoot } = model
+    const { chunksOffset, chunksBytes, trustedPems, modelSignature, overlay, modelRoot } = model
     return {
       kind: "load-sealed",
       file: CHANNEL + 1,
       signatureBytes: modelSignature?.length ?? 0,
+      overlayBytes: overlay?.length ?? 0,
       chunksOffset,
       chunksBytes,
       trustedPems: [...trustedPems],
