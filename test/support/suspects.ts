@@ -75,7 +75,7 @@ export class TestOwner {
   }
 }
 
-export const ALPHA = 1e-6
+const ALPHA = 1e-6
 
 /** Devices that would be accused at the default level. */
 export function accused(traced: Traced): readonly number[] {

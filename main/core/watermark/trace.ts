@@ -255,7 +255,8 @@ async function traceMode(
   const sums = test.carriers === 0 ? new Float64Array(copies.length) : await sum(keyed, copies)
   return copies.map((copy, index) => {
     const judged = test.judge(sums[index] ?? 0)
-    return { copy, ...judged, log10pCorrected: correct(judged.log10p, tests) }
+    const { carriers, z, log10p } = judged
+    return { copy, carriers, z, log10p, log10pCorrected: correct(log10p, tests) }
   })
 }
 

@@ -1,5 +1,5 @@
 /** Attacks that leave the function as it is: channels exchanged and rescaled, useless ones added, single ones split. */
-import { newNode, tensorNamed, type EditorModel, type EditorNode, type EditorTensor } from "./onnx-editor.ts"
+import { tensorNamed, type EditorModel, type EditorNode, type EditorTensor } from "./onnx-editor.ts"
 import type { Dice } from "./random.ts"
 import { weightsOf, type WeightMatrix } from "./weights.ts"
 
@@ -257,7 +257,7 @@ function innerAxes(model: EditorModel): readonly Axis[] {
       if (node.opType === "Reshape" && !isImageReshape(model, node)) axis.isFixed = true
       for (const name of node.inputs) {
         const tensor = tensorNamed(model, name)
-        if (tensor?.values == null || !tensor.dims.includes(axis.channels)) continue
+        if (tensor === null || tensor.values === null || !tensor.dims.includes(axis.channels)) continue
         // Behind a normalisation the mean moves with the scale, the variance with its square: left alone, so its gain is scaled.
         addVector(axis, tensor, node.opType === "Add")
       }

@@ -31,7 +31,7 @@ export interface EditorModel {
   readonly modelRest: readonly Uint8Array[]
 }
 
-export const FLOAT = 1
+const FLOAT = 1
 export const UINT8 = 2
 export const INT8 = 3
 export const FLOAT16 = 10

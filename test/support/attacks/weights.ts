@@ -1,5 +1,4 @@
 /** Attacks on the numbers of the weights: rounding, pruning, noise, clipping, overwriting, fewer singular values. */
-import { toFloat16, fromFloat16 } from "../../../main/core/bytes/float16.ts"
 import { intValue, type EditorModel, type EditorNode, type EditorTensor } from "./onnx-editor.ts"
 import type { Dice } from "./random.ts"
 
@@ -11,7 +10,7 @@ export interface WeightMatrix {
   readonly rowAxis: number
   readonly rows: number
   /** Row of the element at position i of `values`. */
-  rowOf(i: number): number
+  readonly rowOf: (i: number) => number
 }
 
 /** The weights of all layers, each once, also those behind Transpose, Cast or DequantizeLinear of the given name. */
@@ -53,7 +52,7 @@ function rowAxisOf(node: EditorNode, rank: number): number {
 }
 
 /** Standard deviation of each row. */
-export function rowSpreads({ values, rows, rowOf }: WeightMatrix): Float64Array {
+function rowSpreads({ values, rows, rowOf }: WeightMatrix): Float64Array {
   const sums = new Float64Array(rows)
   const squares = new Float64Array(rows)
   for (let i = 0; i < values.length; i += 1) {
@@ -63,12 +62,6 @@ export function rowSpreads({ values, rows, rowOf }: WeightMatrix): Float64Array 
   }
   const size = values.length / rows
   return sums.map((sum, row) => Math.sqrt(Math.max(0, (squares[row] ?? 0) / size - (sum / size) ** 2)))
-}
-
-/** Rounds every float tensor to half precision. */
-export function roundToHalf(model: EditorModel): void {
-  for (const { values } of model.tensors)
-    values?.forEach((value, i) => (values[i] = fromFloat16(toFloat16(value))))
 }
 
 /** Adds normal noise of `strength` standard deviations of the row. */

@@ -167,10 +167,11 @@ describe("streams", () => {
     const master = new Uint8Array(32).fill(3)
     const digest = new Uint8Array(32)
     const keys = [1, 2].map((fill) => tensorKey(master, new Uint8Array(32).fill(fill), digest))
-    const streams = keys.flatMap((key) => [
-      ...labels.map((label) => streamKey(key, label)),
-      ...[0, 1, 2].map((device) => streamKey(key, "code-word", Uint8Array.of(0, 0, 0, device, 0))),
-    ])
+    const streams = keys.flatMap((key) =>
+      labels
+        .map((label) => streamKey(key, label))
+        .concat([0, 1, 2].map((device) => streamKey(key, "code-word", Uint8Array.of(0, 0, 0, device, 0)))),
+    )
     const bits = streams.map((key) => new KeyStream(key).readBits(0, 100_000))
     for (let a = 0; a < bits.length; a += 1) {
       for (let b = a + 1; b < bits.length; b += 1)

@@ -138,7 +138,7 @@ function guessInputs(candidate: Layer, channels: number, available: number): Map
 }
 
 /** The best assignment of unit rows; as they stand when that is good enough. */
-export function matchRows(
+function matchRows(
   own: Float32Array,
   rows: number,
   others: Float32Array,

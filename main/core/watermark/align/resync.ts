@@ -144,7 +144,7 @@ function toAligned(
 }
 
 /** Cosine over what can be compared. */
-export function cosineOf(own: Float32Array, other: Float32Array): number {
+function cosineOf(own: Float32Array, other: Float32Array): number {
   let [both, ownSquares, otherSquares] = [0, 0, 0]
   for (let i = 0; i < own.length; i += 1) {
     const [a, b] = [own[i] ?? 0, other[i] ?? Number.NaN]

@@ -166,7 +166,7 @@ export function dequantise(
   return { ...input, values: out, isQuantised: true }
 }
 
-export function contiguous(shape: readonly number[]): readonly number[] {
+function contiguous(shape: readonly number[]): readonly number[] {
   const strides: number[] = []
   let stride = 1
   for (const size of shape.toReversed()) {
@@ -209,7 +209,7 @@ export function floatOf(node: NodeEntry, name: string, otherwise: number): numbe
   return value?.kind === "float" ? value.value : otherwise
 }
 
-export function intsOf(node: NodeEntry, name: string): readonly number[] | null {
+function intsOf(node: NodeEntry, name: string): readonly number[] | null {
   const value = node.attributes.find((attribute) => attribute.name === name)?.value
   return value?.kind === "ints" && value.values !== null ? value.values.map(Number) : null
 }
