@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "sealwright",
-      "sources": ["src/addon.cc", "src/chunks.cc", "src/payload.cc"],
+      "sources": ["src/addon.cc", "src/chunks.cc", "src/payload.cc", "src/trace.cc"],
       "defines": ["NAPI_VERSION=9"],
       "cflags_cc": ["-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"],
       "cflags_cc!": ["-fno-rtti"],

@@ -2,9 +2,11 @@
 
 namespace sealwright {
 void AddPayload(napi_env env, napi_value exports);
+void AddTrace(napi_env env, napi_value exports);
 }  // namespace sealwright
 
 NAPI_MODULE_INIT() {
   sealwright::AddPayload(env, exports);
+  sealwright::AddTrace(env, exports);
   return exports;
 }

@@ -1,7 +1,7 @@
 /** What scores do when there is no mark: drawing the law of the tests very many times, cheaply or through the real code. */
 import { createCipheriv } from "node:crypto"
 import { wipe } from "../../main/core/bytes/bytes.ts"
-import { codeCarriers, ownerCarriers, sigmaOf } from "../../main/core/watermark/carriers.ts"
+import { codeCarriers, ownerCarriers, sigmaOf } from "../../main/core/watermark/trace-carriers.ts"
 import { DeviceTest, ownerTest, sumCodeword } from "../../main/core/watermark/detect.ts"
 import { parametersDigest, type PlannedTensor } from "../../main/core/watermark/plan.ts"
 import { tensorKey } from "../../main/core/watermark/keys.ts"

@@ -1,6 +1,6 @@
 /** Marked copies of corpus models and what becomes of them, shared by the suites of tracing. */
 import { sumInJavaScript } from "../../main/core/watermark/code-words.ts"
-import type { MarkMode } from "../../main/core/watermark/carriers.ts"
+import type { MarkMode } from "../../main/core/watermark/trace-carriers.ts"
 import { trace, type IssuedCopy, type ReadableModel, type Traced } from "../../main/core/watermark/trace.ts"
 import type { MarkPlan } from "../../main/core/watermark/plan.ts"
 import { putTogether, takeApart, type EditorModel } from "./attacks/onnx-editor.ts"

@@ -4,7 +4,7 @@ import { wipe } from "../bytes/bytes.ts"
 import type { ModelFiles } from "../onnx/elements.ts"
 import type { ModelGraph } from "../onnx/model-index.ts"
 import { resync, type AlignedLayer } from "./align/resync.ts"
-import { codeCarriers, fleetStratum, ownerCarriers, sigmaOf, type MarkMode } from "./carriers.ts"
+import { codeCarriers, fleetStratum, ownerCarriers, sigmaOf, type MarkMode } from "./trace-carriers.ts"
 import {
   correct,
   DeviceTest,

@@ -87,7 +87,7 @@ describe("the owner test of strangers", () => {
 
   async function scoresOf(of: TestOwner, suspect: Uint8Array): Promise<Float64Array> {
     const { scoreResiduals } = await import("../../../main/core/watermark/residual.ts")
-    const { sigmaOf } = await import("../../../main/core/watermark/carriers.ts")
+    const { sigmaOf } = await import("../../../main/core/watermark/trace-carriers.ts")
     const [pair] = await pairsOf(of, suspect)
     if (pair === undefined) throw new Error("no tensor")
     const { tensor, original, suspect: other } = pair

@@ -234,12 +234,11 @@ export function sweepGroups(original: Network, suspect: Network, matching: Match
       pending.push(() => addProducts(products, own, group.channels, others, available))
     }
     const pending: (() => void)[] = []
-    for (const [i, layer, twin] of pairs(original, suspect, matching, group.producers)) {
+    for (const [, layer, twin] of pairs(original, suspect, matching, group.producers)) {
       const input = matching.groups.get(layer.input)
       if (input === undefined || twin.output !== known.suspect) continue
       const gathered = gatherInputs(layer, twin, channelsOf(original, layer.input), input)
       add(unitRows(layer.weights, layer.rows), unitRows(gathered, twin.rows))
-      void i
     }
     for (const [, layer, twin] of pairs(original, suspect, matching, group.consumers)) {
       const output = matching.groups.get(layer.output)
