@@ -31,7 +31,7 @@ if (isSupported) {
     process.exit(9)
   }
   const child = spawn(bundled, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
-    stdio: "inherit",
+    stdio: descriptors(process.argv),
   })
   // Whoever signals this process means the child, which decides how to end. A terminal's Ctrl-C reaches it twice, which is harmless.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
@@ -40,4 +40,16 @@ if (isSupported) {
     process.removeAllListeners(signal)
     process.kill(process.pid, signal)
   })
+}
+
+/** The standard three, and whatever the arguments name as holding passphrases or PINs. */
+function descriptors(args) {
+  const named = args.flatMap((argument, index) => {
+    const match = /^--(?:passphrase|pin)-fd(?:=(\d+))?$/.exec(argument)
+    return match === null ? [] : [Number(match[1] ?? args[index + 1])]
+  })
+  const inherited = named.filter((descriptor) => descriptor > 2 && descriptor < 256)
+  return Array.from({ length: Math.max(2, ...inherited) + 1 }, (_, descriptor) =>
+    descriptor < 3 || inherited.includes(descriptor) ? descriptor : "ignore",
+  )
 }

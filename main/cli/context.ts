@@ -1,26 +1,41 @@
 /** What every command has: an engine, the user's wishes about output, and a way to be interrupted. */
+import path from "node:path"
 import type { HostClient } from "../contract/client.ts"
 import { followJob } from "../contract/client.ts"
 import { localEngine } from "../contract/server.ts"
 import type { FileRef, JobEvent } from "../contract/schema/base.ts"
 import { createEngine } from "../services/engine.ts"
 import { defaultWorkspace, localPorts } from "../platform/ports.ts"
+import { choosePrompter } from "../platform/prompt/choose.ts"
+import { parseDescriptor } from "./options.ts"
 import { ProgressBar } from "./progress.ts"
 
 export interface GlobalOptions {
   readonly workspace?: string
   readonly json?: boolean
+  readonly passphraseFd?: string
+  readonly pinFd?: string
 }
 
 /** One run of the CLI. */
 export class Context {
   readonly engine: HostClient
   readonly isJson: boolean
+  /** Folder of keys and devices. */
+  readonly workspace: string
   readonly #abort: AbortController
   readonly #close: () => Promise<void>
 
   constructor(options: GlobalOptions, abort: AbortController) {
-    const { ports, close } = localPorts(options.workspace ?? defaultWorkspace())
+    this.workspace = path.resolve(options.workspace ?? defaultWorkspace())
+    const { ports, close } = localPorts(this.workspace, {
+      prompter: choosePrompter({
+        passphraseFd: parseDescriptor("--passphrase-fd", options.passphraseFd),
+        pinFd: parseDescriptor("--pin-fd", options.pinFd),
+        // Whoever asked for JSON is a program and cannot type.
+        isInteractive: options.json !== true,
+      }),
+    })
     this.engine = localEngine(createEngine(ports))
     this.isJson = options.json === true
     this.#abort = abort
@@ -51,6 +66,11 @@ export class Context {
   /** The one document on stdout: JSON, or text for people. */
   print(value: unknown, text: () => string): void {
     process.stdout.write(this.isJson ? `${JSON.stringify(value, null, 2)}\n` : `${text()}\n`)
+  }
+
+  /** For commands that wait for something else than a job. */
+  onInterrupt(stop: () => void): void {
+    this.#abort.signal.addEventListener("abort", stop, { once: true })
   }
 
   async close(): Promise<void> {

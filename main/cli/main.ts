@@ -9,6 +9,8 @@ import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerTrust } from "./commands/trust.ts"
+import { registerServe } from "./commands/serve.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { Context, type GlobalOptions } from "./context.ts"
@@ -24,11 +26,13 @@ const COMMANDS: readonly Register[] = [
   registerKeys,
   registerDevice,
   registerProtect,
+  registerTrust,
   registerVerify,
   registerOpen,
   registerRun,
   registerValidate,
   registerDoctor,
+  registerServe,
 ]
 
 process.exitCode = await main(process.argv.slice(2))
@@ -72,6 +76,8 @@ function addGlobalOptions(command: Command): void {
           "--workspace <dir>",
           "folder of keys and devices (default: SEALWRIGHT_HOME or the user's data folder)",
         )
+        .option("--passphrase-fd <number>", "file descriptor to read passphrases from, one line each")
+        .option("--pin-fd <number>", "file descriptor to read token PINs from, one line each")
     }
   }
 }

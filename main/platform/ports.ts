@@ -4,23 +4,37 @@ import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
 import type { Ports } from "../services/ports.ts"
+import type { Prompter } from "../services/ports/prompter.ts"
 import { localFiles } from "./files.ts"
 import { localMachine } from "./machine.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { softwareProvider } from "./keys/software/provider.ts"
+import { keyStore } from "./keys/store.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
+import { noPrompter } from "./prompt/choose.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
-import { softwareKeys } from "./workspace/software-keys.ts"
+import { documentFiles } from "./workspace/documents.ts"
+import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
 /** Worker threads that cipher when there is no addon. More than four wait for memory, not for processors. */
 const MAX_CIPHER_WORKERS = 4
 
+/** What a host may settle before the ports open. */
+export interface PortOptions {
+  /** Who is asked for passphrases and PINs; nobody unless given. */
+  readonly prompter?: Prompter
+}
+
 /** `workspace`: the folder that holds keys, devices and trust. `close` ends what the ports started. */
-export function localPorts(workspace: string): {
+export function localPorts(
+  workspace: string,
+  { prompter = noPrompter }: PortOptions = {},
+): {
   readonly ports: Ports
   readonly close: () => Promise<void>
 } {
@@ -32,12 +46,16 @@ export function localPorts(workspace: string): {
   const now = () => new Date()
   const random = (size: number) => new Uint8Array(randomBytes(size))
   const files = localFiles()
-  const keys = softwareKeys(path.join(workspace, "keys"), random, now)
+  const keyFolder = path.join(workspace, "keys")
+  const providers = [softwareProvider(keyFolder, random, prompter)]
+  const keys = keyStore(keyFolder, providers, now)
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
     keys,
     devices: deviceFiles(path.join(workspace, "devices")),
+    documents: documentFiles(path.join(workspace, "documents")),
+    library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
     reports: reportRenderer,
@@ -50,7 +68,13 @@ export function localPorts(workspace: string): {
       if (process.env["SEALWRIGHT_DEBUG"] === "1") process.stderr.write(`${describeFault(error)}\n`)
     },
   }
-  return { ports, close: async () => backend.close() }
+  return {
+    ports,
+    close: async () => {
+      await Promise.all(providers.map(async (provider) => provider.close()))
+      await backend.close()
+    },
+  }
 }
 
 /** Where the workspace is when nobody says: SEALWRIGHT_HOME, or the XDG data folder. */

@@ -19,6 +19,22 @@ declare module "sodium-native" {
       nonce: Buffer,
       key: Buffer,
     ): number
+    readonly crypto_pwhash_ALG_ARGON2ID13: number
+    /** Fills `out`; runs on libuv's threads. */
+    crypto_pwhash_async(
+      out: Buffer,
+      passphrase: Buffer,
+      salt: Buffer,
+      operations: number,
+      memoryBytes: number,
+      algorithm: number,
+    ): Promise<void>
+    /** Guarded, locked pages. */
+    sodium_malloc(size: number): Buffer
+    sodium_free(buffer: Buffer): void
+    sodium_mprotect_noaccess(buffer: Buffer): void
+    sodium_mprotect_readonly(buffer: Buffer): void
+    sodium_mprotect_readwrite(buffer: Buffer): void
   }
   export default sodium
 }

@@ -1,5 +1,6 @@
 /** The devices a workspace knows. */
 import { AppError } from "../contract/errors.ts"
+import type { Assurance } from "../contract/schema/base.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { z } from "zod"
 import type { addDeviceSchema } from "../contract/schema/keys.ts"
@@ -12,16 +13,22 @@ type AddDevice = z.infer<typeof addDeviceSchema>
 export async function addDevice(ports: Ports, { name, key }: AddDevice): Promise<Device> {
   const existing = (await ports.devices.list()).find((device) => device.name === name)
   if (existing !== undefined) throw new AppError("DEVICE_EXISTS", `${name} exists already in this workspace`)
-  if (key.kind === "recipient") return save(ports, name, key.recipient, false)
+  // Nobody has shown where the private key of a recipient lives, so nothing better may be claimed.
+  if (key.kind === "recipient") return save(ports, name, key.recipient, "software", false)
   if (key.kind === "key") {
     const found = await ports.keys.find(key.name, "device")
     if (found.name !== name) throw new AppError("USAGE", `a device has the name of its key: ${found.name}`)
-    return save(ports, name, found.recipient ?? "", true)
+    return save(ports, name, found.recipient ?? "", found.assurance, true)
   }
   // An age key of the ordinary kind, so that any age tool can open what is made for it.
-  const made = await ports.keys.create(name, "device", "X25519")
+  const made = await ports.keys.create({
+    name,
+    purpose: "device",
+    algorithm: "X25519",
+    place: { provider: "software", passphrase: false },
+  })
   try {
-    return await save(ports, name, made.recipient ?? "", true)
+    return await save(ports, name, made.recipient ?? "", made.assurance, true)
   } catch (error) {
     await ports.keys.remove(made)
     throw error
@@ -36,14 +43,19 @@ export async function removeDevice(ports: Ports, name: string): Promise<Device> 
   return device
 }
 
-async function save(ports: Ports, name: string, recipientText: string, holdsKey: boolean): Promise<Device> {
+async function save(
+  ports: Ports,
+  name: string,
+  recipientText: string,
+  assurance: Assurance,
+  holdsKey: boolean,
+): Promise<Device> {
   const recipient = parseRecipient(recipientText)
   const device: Device = {
     name,
     recipient: recipient.text,
     recipientType: recipient.type,
-    // Nobody has shown where the private key lives, so nothing better may be claimed.
-    assurance: "software",
+    assurance,
     holdsKey,
     addedAt: ports.now().toISOString(),
   }

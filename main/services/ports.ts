@@ -1,11 +1,14 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
 import type { FileRef } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
-import type { Device, Key } from "../contract/schema/keys.ts"
-import type { RuntimeLevel } from "../contract/schema/run.ts"
+import type { Device } from "../contract/schema/keys.ts"
+import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
-import type { Identity, Random } from "../core/age/recipient.ts"
+import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { Documents } from "./ports/documents.ts"
+import type { KeyStore } from "./ports/keys.ts"
+import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
@@ -14,7 +17,9 @@ export interface Ports {
   readonly payload: PayloadEngine
   readonly keys: KeyStore
   readonly devices: DeviceStore
+  readonly library: PackageLibrary
   readonly trust: TrustStore
+  readonly documents: Documents
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
   readonly machine: Machine
@@ -43,9 +48,12 @@ export interface OpenFile extends ByteSource {
   close(): Promise<void>
 }
 
-/** Files by reference. Only `refer` and this port's implementation know paths. */
+/** Files by reference. Only `refer`, `pathOf` and this port's implementation know paths. */
 export interface Files {
-  refer(path: string): FileRef
+  /** `as`: the reference the path had in an engine that ended, if it had one. */
+  refer(path: string, as?: FileRef | null): FileRef
+  /** For answers to a host only: what a client sees is the reference. Throws FILE_NOT_FOUND. */
+  pathOf(file: FileRef): string
   /** Throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_REGULAR, PATH_NOT_UTF8. */
   open(file: FileRef): Promise<OpenFile>
   /**
@@ -160,20 +168,6 @@ export interface PayloadEngine {
   digest(file: number, offset: number, length: number, control: JobControl): Promise<Uint8Array>
 }
 
-/** Private keys, wherever they live. Private bytes never cross this port. */
-export interface KeyStore {
-  /** Throws KEY_EXISTS, NAME_INVALID. */
-  create(name: string, purpose: Key["purpose"], algorithm: Key["algorithm"]): Promise<Key>
-  list(): Promise<readonly Key[]>
-  /** Throws KEY_NOT_FOUND. Without a purpose, a signing key goes first. */
-  find(name: string, purpose?: Key["purpose"]): Promise<Key>
-  remove(key: Key): Promise<void>
-  /** ECDSA over SHA-256 of `message`, DER. Throws KEY_PURPOSE for a device key. */
-  sign(key: Key, message: Uint8Array): Promise<Uint8Array>
-  /** The age identity of a device key. Throws KEY_PURPOSE for a signing key. */
-  identity(key: Key): Promise<Identity>
-}
-
 export interface DeviceStore {
   /** Throws DEVICE_EXISTS, NAME_INVALID. */
   add(device: Device): Promise<void>
@@ -237,7 +231,8 @@ export interface ValueInfo {
 
 /** The process that alone holds plaintext weights. Everything ends with `close`, whatever state it is in. */
 export interface RuntimeProcess {
-  readonly level: RuntimeLevel
+  /** The level asked for, the level reached, and every measure with its result. */
+  readonly level: LevelReport
   readonly model: LoadedModel
   /** `sessionMs` is the time inside the inference engine alone. */
   infer(
@@ -249,9 +244,21 @@ export interface RuntimeProcess {
   close(): Promise<void>
 }
 
+export interface RuntimeOptions {
+  /** Exactly this level, or a refusal; null takes the highest the machine reaches. */
+  readonly level: RuntimeLevel | null
+  /** The grant's word: a runtime that reaches less does not get the key. */
+  readonly minimum: RuntimeLevel
+}
+
 export interface RuntimeLauncher {
-  /** Starts a process, loads the model in it. Throws MODEL_UNSUPPORTED, RUNTIME_FAILED and what opening a payload throws. */
-  start(model: ModelSource, signal: AbortSignal): Promise<RuntimeProcess>
+  /**
+   * Starts a process, loads the model in it. Throws RUNTIME_LEVEL before any key is handed over when the process did not
+   * reach what is wanted; MODEL_UNSUPPORTED, RUNTIME_MEMORY, RUNTIME_FAILED and what opening a payload throws.
+   */
+  start(model: ModelSource, options: RuntimeOptions, signal: AbortSignal): Promise<RuntimeProcess>
+  /** What a runtime on this machine reaches, by starting one without a model. */
+  probe(signal: AbortSignal): Promise<LevelReport>
 }
 
 /** Turns measurements into pages people read. */

@@ -4,6 +4,7 @@ import type { Quickstarted } from "../contract/schema/quickstart.ts"
 import { AppError } from "../contract/errors.ts"
 import { addDevice } from "./devices.ts"
 import type { JobContext } from "./jobs.ts"
+import { createSoftwareKey } from "./signing.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { run } from "./run.ts"
@@ -36,7 +37,7 @@ export async function quickstart(
 
   const keys = await ports.keys.list()
   const hasKey = keys.some((key) => key.purpose === "signing" && key.name === SIGNING_KEY)
-  if (!hasKey) await ports.keys.create(SIGNING_KEY, "signing", "P-256")
+  if (!hasKey) await createSoftwareKey(ports, SIGNING_KEY)
   const devices = await ports.devices.list()
   if (!devices.some((device) => device.name === DEVICE))
     await addDevice(ports, { name: DEVICE, key: { kind: "software" } })
@@ -59,7 +60,7 @@ export async function quickstart(
     throw new AppError("VERDICT_REFUSED", "the package made just now does not verify")
   const inputs = [{ name: null, file: data }]
   const output = { file: predictions, replace, name: null }
-  const ran = await run(ports, { ...access, inputs, normalise, batch: null, output }, job)
+  const ran = await run(ports, { ...access, inputs, normalise, batch: null, level: null, output }, job)
   const { validation, files } = await validate(
     ports,
     { ...access, model, data, labels, normalise, batch: null, report: { file: folder, replace } },

@@ -2,7 +2,8 @@
 import { AppError } from "../contract/errors.ts"
 import type { Key } from "../contract/schema/keys.ts"
 import type { Signer } from "../core/attest/dsse.ts"
-import type { KeyStore, Ports } from "./ports.ts"
+import type { Ports } from "./ports.ts"
+import type { KeyStore } from "./ports/keys.ts"
 
 export interface ChosenKey {
   readonly key: Key
@@ -22,8 +23,7 @@ export async function chooseSigningKey(ports: Ports, name: string | null): Promi
   if (name !== null) return chosen(ports.keys, await ports.keys.find(name, "signing"), false)
   const keys = (await ports.keys.list()).filter((key) => key.purpose === "signing")
   const [only, ...others] = keys
-  if (only === undefined)
-    return chosen(ports.keys, await ports.keys.create(FIRST_KEY, "signing", "P-256"), true)
+  if (only === undefined) return chosen(ports.keys, await createSoftwareKey(ports, FIRST_KEY), true)
   if (others.length > 0) {
     throw new AppError(
       "USAGE",
@@ -31,6 +31,16 @@ export async function chooseSigningKey(ports: Ports, name: string | null): Promi
     )
   }
   return chosen(ports.keys, only, false)
+}
+
+/** A P-256 signing key in a file: what a workspace gets when nobody chose a place. */
+export async function createSoftwareKey(ports: Ports, name: string): Promise<Key> {
+  return ports.keys.create({
+    name,
+    purpose: "signing",
+    algorithm: "P-256",
+    place: { provider: "software", passphrase: false },
+  })
 }
 
 function chosen(keys: KeyStore, key: Key, created: boolean): ChosenKey {

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import os from "node:os"
 import path from "node:path"
+import { Writable } from "node:stream"
 import { afterAll, onTestFinished } from "vitest"
 
 export const ROOT = path.resolve(import.meta.dirname, "..", "..")
@@ -33,6 +34,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
+  /** What file descriptors 3, 4… hold, for options that take one. */
+  readonly descriptors?: readonly string[]
   /** Called when something appears on standard error, with a way to signal the process. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
 }
@@ -44,14 +47,19 @@ export async function cli(args: readonly string[], options: CliOptions = {}): Pr
   const child = spawn(process.execPath, [BIN, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...(options.descriptors ?? []).map(() => "pipe" as const)],
+  })
+  options.descriptors?.forEach((text, index) => {
+    const pipe = child.stdio[index + 3]
+    // A command that never reads its answer closes the pipe, which is no fault of the test.
+    if (pipe instanceof Writable) pipe.on("error", () => {}).end(text)
   })
   let stdout = ""
   let stderr = ""
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     stdout += text
   })
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr += text
     options.onStderr?.(text, (signal) => child.kill(signal))
   })

@@ -1,5 +1,6 @@
+import type { DoctorCheck } from "../../contract/schema/doctor.ts"
 import type { Register } from "../main.ts"
-import { table } from "../text.ts"
+import { safeText, table } from "../text.ts"
 
 export const registerDoctor: Register = (program, run) => {
   program
@@ -12,16 +13,18 @@ export const registerDoctor: Register = (program, run) => {
         context.print(report, () =>
           [
             `sealwright ${report.version}, Node ${report.node}, ${report.platform}`,
-            table(
-              report.checks.map(({ result, title, detail, fix }) => [
-                result,
-                title,
-                fix === "" ? detail : `${detail} (fix: ${fix})`,
-              ]),
-            ),
+            table(checkRows(report.checks)),
           ].join("\n"),
         )
         return report.checks.some(({ result }) => result === "missing") ? 9 : 0
       }),
     )
+}
+
+export function checkRows(checks: readonly DoctorCheck[]): readonly (readonly string[])[] {
+  return checks.map(({ result, title, detail, fix }) => [
+    result,
+    title,
+    safeText(fix === "" ? detail : `${detail} (fix: ${fix})`),
+  ])
 }

@@ -1,7 +1,7 @@
 /** What this computer can do. The types follow from the schemas. */
 import { z } from "zod"
 
-const doctorCheckSchema = z.strictObject({
+export const doctorCheckSchema = z.strictObject({
   id: z.string(),
   title: z.string(),
   result: z.enum(["ok", "limited", "missing"]),

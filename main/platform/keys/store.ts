@@ -1,0 +1,113 @@
+/** All keys of a workspace, whatever provider holds them. */
+import path from "node:path"
+import { AppError } from "../../contract/errors.ts"
+import type { Key } from "../../contract/schema/keys.ts"
+import { toUncompressed } from "../../core/age/p256.ts"
+import type { KeyStore, NewKey } from "../../services/ports/keys.ts"
+import { checkName, Records } from "../workspace/records.ts"
+import { fingerprintOf } from "./public-key.ts"
+import type { KeyProvider } from "./provider.ts"
+import { keyRecordSchema, toKey, type KeyRecord } from "./record.ts"
+
+const PURPOSES = ["signing", "device", "attestation"] as const
+
+/** `folder`: the workspace's `keys`. One folder a purpose, so a device and a signing key may share a name. */
+export function keyStore(folder: string, providers: readonly KeyProvider[], now: () => Date): KeyStore {
+  const codes = { missing: "KEY_NOT_FOUND", exists: "KEY_EXISTS" } as const
+  const recordsOf = (purpose: Key["purpose"]) =>
+    new Records<KeyRecord>(path.join(folder, purpose), keyRecordSchema, codes)
+  const records = {
+    signing: recordsOf("signing"),
+    device: recordsOf("device"),
+    attestation: recordsOf("attestation"),
+  }
+  const providerOf = (name: Key["provider"]): KeyProvider => {
+    const provider = providers.find((candidate) => candidate.name === name)
+    if (provider === undefined)
+      throw new AppError("KEY_PROVIDER_UNAVAILABLE", `this version has no provider ${name}`)
+    return provider
+  }
+  /** The record behind a key and the provider that holds it. */
+  const locate = async ({ name, purpose }: Key) => {
+    const record = await records[purpose].find(name)
+    return { record, provider: providerOf(record.provider) }
+  }
+
+  return {
+    async create(wanted) {
+      checkName(wanted.name)
+      checkPurpose(wanted)
+      if (await records[wanted.purpose].has(wanted.name))
+        throw new AppError("KEY_EXISTS", `${wanted.name} exists already in this workspace`)
+      const provider = providerOf(wanted.place.provider)
+      const { assurance, ...made } = await provider.create(wanted)
+      const record: KeyRecord = {
+        name: wanted.name,
+        purpose: wanted.purpose,
+        provider: provider.name,
+        ...made,
+        assurance: assurance.level,
+        evidence: [...assurance.evidence],
+        fingerprint: fingerprintOf(made),
+        createdAt: now().toISOString(),
+      }
+      try {
+        await records[wanted.purpose].add(wanted.name, record)
+      } catch (error) {
+        await provider.remove(record)
+        throw error
+      }
+      return toKey(record)
+    },
+    async list() {
+      const all = await Promise.all(PURPOSES.map(async (purpose) => records[purpose].list()))
+      return all.flat().map((record) => toKey(record))
+    },
+    async find(name, purpose) {
+      if (purpose !== undefined) return toKey(await records[purpose].find(name))
+      for (const candidate of PURPOSES)
+        if (await records[candidate].has(name)) return toKey(await records[candidate].find(name))
+      throw new AppError("KEY_NOT_FOUND", `${name} is not in this workspace`)
+    },
+    async remove(key) {
+      const { record, provider } = await locate(key)
+      await provider.remove(record)
+      await records[key.purpose].remove(key.name)
+    },
+    async sign(key, message) {
+      if (key.purpose !== "signing")
+        throw new AppError("KEY_PURPOSE", `key ${key.name} is no signing key and cannot sign`)
+      const { record, provider } = await locate(key)
+      return provider.sign(record, message)
+    },
+    async ecdh(key, point) {
+      if (key.purpose !== "device" || key.algorithm === "X25519")
+        throw new AppError("KEY_PURPOSE", `key ${key.name} is no P-256 device key`)
+      const share = toUncompressed(point)
+      // A chip must never see a point off the curve: its answer could leak the key.
+      if (share === null) throw new AppError("AGE_MALFORMED", "the share is not a P-256 point")
+      const { record, provider } = await locate(key)
+      return provider.ecdh(record, share)
+    },
+    async identity(key) {
+      if (key.purpose !== "device")
+        throw new AppError("KEY_PURPOSE", `key ${key.name} is no device key and cannot decrypt`)
+      const { record, provider } = await locate(key)
+      return provider.identity(record)
+    },
+    async assurance(key) {
+      const { record, provider } = await locate(key)
+      return provider.assurance(record)
+    },
+    async diagnose() {
+      return (await Promise.all(providers.map(async (provider) => provider.diagnose()))).flat()
+    },
+  }
+}
+
+function checkPurpose({ purpose, algorithm, place }: NewKey): void {
+  if (purpose !== "device" && algorithm !== "P-256")
+    throw new AppError("KEY_PURPOSE", `a new ${purpose} key is on P-256, not ${algorithm}`)
+  if (purpose === "attestation" && place.provider !== "tpm2")
+    throw new AppError("KEY_PURPOSE", "only a TPM can attest: make the key with provider tpm2")
+}
