@@ -147,6 +147,20 @@ const TABLE = {
   MARK_ORIGINAL_DIFFERS: [
     EXIT.input,
     "Give the very model that was protected: the ledger holds the digests of its weights.",
+  ],
+  MARK_ORIGINAL_MISSING: [
+    EXIT.missing,
+    "Pass the model as it was before it was protected with --original: the mark is read by comparing with it.",
+  ],
+  MARK_UNKNOWN: [
+    EXIT.missing,
+    "This ledger never marked that model: use the ledger it was protected with, or check --original.",
+  ],
+  SUSPECT_ANSWERS: [
+    EXIT.input,
+    "The command must read one JSON line a batch and answer it with one JSON line: {\"labels\": [class, …]}.",
+  ],
+
   // Trust metadata (TUF), releases and deployments.
   METADATA_MALFORMED: [EXIT.input, "The trust metadata is damaged: fetch it again from its source."],
   METADATA_MISSING: [EXIT.missing, "A piece of the trust metadata is missing: ask for a complete export."],
@@ -297,6 +311,21 @@ const TABLE = {
     EXIT.key,
     "Repair or remove the credential file, or log in again with `sealwright registry login`.",
   ],
+
+  // The mark and the ledger.
+  MARK_NOTHING: [
+    EXIT.input,
+    "Run `sealwright inspect` on the model to see why; pass --no-mark to protect it without a mark.",
+  ],
+  MARK_TOO_WEAK: [
+    EXIT.input,
+    "Give calibration data with --calibration, allow a larger change with --mark-budget, or pass --no-mark.",
+  ],
+  LEDGER_NOT_FOUND: [EXIT.missing, "Run `sealwright ledger init`, or protect a model: that makes one."],
+  LEDGER_EXISTS: [EXIT.exists, "Use the ledger that is there, or another workspace with --workspace."],
+  LEDGER_DAMAGED: [EXIT.io, "Restore the ledger from its newest export with `sealwright ledger import`."],
+  LEDGER_BUSY: [EXIT.io, "Another process adds to this ledger: try again when it is done."],
+  LEDGER_FULL: [EXIT.input, "Make a new ledger in a workspace of its own."],
 } as const satisfies Record<string, readonly [exit: number, hint: string]>
 
 export type ErrorCode = keyof typeof TABLE

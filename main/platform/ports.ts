@@ -3,10 +3,13 @@ import { randomBytes } from "node:crypto"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
+import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
 import { localFiles } from "./files.ts"
+import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
+import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyStore } from "./keys/store.ts"
@@ -61,6 +64,9 @@ export function localPorts(
     reports: reportRenderer,
     machine: localMachine(workspace),
     registries: registries(files.pathOf),
+    ledger: ledgerFolder(path.join(workspace, "ledger")),
+    trials: trialLauncher,
+    markKernel: portableKernel,
     random,
     now,
     reportFault: (error) => {

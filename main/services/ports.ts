@@ -6,10 +6,14 @@ import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { MarkKernel } from "../core/watermark/kernel.ts"
 import type { Documents } from "./ports/documents.ts"
 import type { KeyStore } from "./ports/keys.ts"
+import type { LedgerStore } from "./ports/ledger.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
+import type { TraceEngine } from "./ports/trace.ts"
+import type { TrialLauncher } from "./ports/trial.ts"
 
 /** All of them. */
 export interface Ports {
@@ -24,6 +28,11 @@ export interface Ports {
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
+  readonly ledger: LedgerStore
+  readonly trials: TrialLauncher
+  /** The inner loops of embedding, in the fastest form there is here. */
+  readonly markKernel: MarkKernel
+  readonly tracing: TraceEngine
   readonly random: Random
   /** The time now. */
   readonly now: () => Date

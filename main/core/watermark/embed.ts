@@ -23,6 +23,8 @@ export type Edition =
   | { readonly kind: "individual"; readonly word: CodeWord }
   | { readonly kind: "base" }
   | { readonly kind: "fleet"; readonly word: CodeWord }
+  /** As `fleet`, for a device whose every bit is this one: what overlays are made from. */
+  | { readonly kind: "fleet-bit"; readonly bit: 0 | 1 }
 
 /**
  * Low-order bytes of each float32 in S that stay those of the payload's filler, so that an overlay carries only the others: a
@@ -182,7 +184,12 @@ export class TensorEmbedder {
     else {
       const signs = streams.codeSignBytes(first, count)
       const bias = streams.biasBytes(first, count)
-      this.#kernel.codes(owner, signs, skip, bias, streams.wordBytes(edition.word, first, count), codes)
+      // A byte of 0 is below every t8, one of 255 below none.
+      const word =
+        edition.kind === "fleet-bit"
+          ? new Uint8Array(count).fill(edition.bit === 1 ? 0 : 255)
+          : streams.wordBytes(edition.word, first, count)
+      this.#kernel.codes(owner, signs, skip, bias, word, codes)
     }
     return codes
   }

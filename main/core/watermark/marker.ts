@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { toHex, toUtf8 } from "../bytes/bytes.ts"
 import { elementBytes, readElements, readVarints, stretchesOf, type ModelFiles } from "../onnx/elements.ts"
 import { TensorEmbedder, type Carrier, type Edition } from "./embed.ts"
+import { portableKernel, type MarkKernel } from "./kernel.ts"
 import type { LayerWeight } from "./weights.ts"
 
 /** A file of the model: `location` is `null` for the ONNX file. `start` is where it begins in the payload's plaintext, bytes. */
@@ -37,11 +38,12 @@ export class ModelMarker {
     files: readonly MarkedFile[],
     sources: ModelFiles,
     checksums: readonly Checksum[],
+    kernel: MarkKernel = portableKernel,
   ): Promise<ModelMarker> {
     const regions: RegionPlan[] = []
     for (const carrier of carriers)
       for (const place of carrier.tensor.places)
-        regions.push(...(await planRegions(carrier, place, files, sources)))
+        regions.push(...(await planRegions(carrier, place, files, sources, kernel)))
     // In file order, so that a stretch meets its regions one after another.
     regions.sort((a, b) => a.file - b.file || a.start - b.start)
     const marked = new Set(regions.map(({ file }) => files[file]?.location))
@@ -59,6 +61,11 @@ export class ModelMarker {
     this.#sources = sources
     this.#regions = regions
     this.#checksums = checksums
+  }
+
+  /** The stretches of files that hold carriers, in file order. */
+  get spans(): readonly Span[] {
+    return this.#regions.map(({ file, start, end }) => ({ file, start, end }))
   }
 
   /**
@@ -142,7 +149,7 @@ export class EditionMarker {
 }
 
 /** A stretch of a file. */
-interface Span {
+export interface Span {
   /** Index of the file. */
   readonly file: number
   /** Bytes in the file. */
@@ -164,10 +171,11 @@ async function planRegions(
   place: LayerWeight,
   files: readonly MarkedFile[],
   sources: ModelFiles,
+  kernel: MarkKernel,
 ): Promise<readonly RegionPlan[]> {
   const stretches = stretchesOf(place.tensor)
   if (stretches === null || stretches.some(({ stride, width }) => stride !== width))
-    return [await planScattered(carrier, place, sources)]
+    return [await planScattered(carrier, place, sources, kernel)]
   const plans: RegionPlan[] = []
   for (const { location, offset, first, count, width } of stretches) {
     const file = files.findIndex((candidate) => candidate.location === location)
@@ -183,7 +191,7 @@ async function planRegions(
     plans.push({
       ...region,
       open: (edition) => {
-        const embedder = new TensorEmbedder(carrier, edition)
+        const embedder = new TensorEmbedder(carrier, edition, kernel)
         return (at, bytes) => applyRun(embedder, { offset, first, width, cut }, at, bytes)
       },
     })
@@ -230,6 +238,7 @@ async function planScattered(
   carrier: Carrier,
   place: LayerWeight,
   sources: ModelFiles,
+  kernel: MarkKernel,
 ): Promise<RegionPlan> {
   const { tensor } = place
   const width = elementBytes(tensor.dataType) ?? 1
@@ -254,7 +263,7 @@ async function planScattered(
     end: (offsets[last] ?? 0) + (lengths[last] ?? 0),
     open: (edition) => {
       const marked = Uint8Array.from(original)
-      new TensorEmbedder(carrier, edition).apply(0, marked)
+      new TensorEmbedder(carrier, edition, kernel).apply(0, marked)
       const encode = (i: number) => {
         const value = marked.subarray(i * width, (i + 1) * width)
         return stretches === null ? toVarint(value, tensor.dataType === "INT8") : value
