@@ -11,6 +11,7 @@ import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRun } from "./commands/run.ts"
 import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
+import { registerTrace } from "./commands/trace.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { Context, type GlobalOptions } from "./context.ts"
@@ -31,6 +32,7 @@ const COMMANDS: readonly Register[] = [
   registerOpen,
   registerRun,
   registerValidate,
+  registerTrace,
   registerDoctor,
   registerServe,
 ]

@@ -21,6 +21,7 @@ import {
   signRequestSchema,
   trustSchema,
 } from "./schema/trust.ts"
+import { traceEventSchema, traceSchema } from "./schema/trace.ts"
 import { validateEventSchema, validateSchema } from "./schema/validate.ts"
 import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
 
@@ -62,6 +63,7 @@ export const clientContract = {
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
+  trace: oc.input(traceSchema).output(eventIterator(traceEventSchema)),
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
   jobs: {

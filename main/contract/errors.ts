@@ -158,7 +158,7 @@ const TABLE = {
   ],
   SUSPECT_ANSWERS: [
     EXIT.input,
-    "The command must read one JSON line a batch and answer it with one JSON line: {\"labels\": [class, …]}.",
+    'The command must read one JSON line a batch and answer it with one JSON line: {"labels": [class, …]}.',
   ],
 
   // Trust metadata (TUF), releases and deployments.

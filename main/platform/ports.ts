@@ -20,6 +20,7 @@ import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
+import { traceEngine } from "./trace/code-words.ts"
 import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
@@ -67,6 +68,7 @@ export function localPorts(
     ledger: ledgerFolder(path.join(workspace, "ledger")),
     trials: trialLauncher,
     markKernel: portableKernel,
+    tracing: traceEngine,
     random,
     now,
     reportFault: (error) => {

@@ -10,6 +10,7 @@ import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { run } from "./run.ts"
 import { trustHandlers } from "./trust/handlers.ts"
+import { trace } from "./trace/trace.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
@@ -62,6 +63,13 @@ export function createEngine(ports: Ports): EngineRouter {
     ),
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
+    ),
+    trace: os.trace.handler(async ({ input, signal }) =>
+      jobs.start(
+        `trace ${ports.files.nameOf(input.suspect)}`,
+        async (job) => trace(ports, input, job),
+        signal,
+      ),
     ),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(

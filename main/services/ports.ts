@@ -3,6 +3,7 @@ import type { FileRef } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
+import type { TraceResult } from "../contract/schema/trace.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
@@ -83,6 +84,8 @@ export interface Files {
   ): Promise<PendingFile>
   /** A reference to a name inside a folder; the folder is made if need be. */
   inFolder(folder: FileRef, name: string): Promise<FileRef>
+  /** A reference to a name in the folder of `file`, whether or not there is such a file. */
+  beside(file: FileRef, name: string): FileRef
   /** The last segment of the path. */
   nameOf(file: FileRef): string
 }
@@ -274,6 +277,8 @@ export interface RuntimeLauncher {
 export interface ReportRenderer {
   /** One self-contained HTML page. */
   validation(validation: Validation): Promise<string>
+  /** The evidence of a trace; `scores` has the deviations of every device compared, likeliest first. */
+  trace(result: TraceResult, scores: readonly number[]): Promise<string>
 }
 
 export interface Machine {

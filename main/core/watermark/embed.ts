@@ -3,13 +3,7 @@ import { fromFloat16, toFloat16 } from "../bytes/float16.ts"
 import { portableKernel, type MarkKernel } from "./kernel.ts"
 import { rowIndex, type OriginalTensor } from "./original.ts"
 import { strengthOf, type MarkParameters } from "./plan.ts"
-import {
-  CODE,
-  isSteppable,
-  stepThresholds,
-  type CodeWord,
-  type TensorStreams,
-} from "./streams.ts"
+import { CODE, isSteppable, stepThresholds, type CodeWord, type TensorStreams } from "./streams.ts"
 
 /** A tensor together with what its plan and its keys say. */
 export interface Carrier {
@@ -169,7 +163,8 @@ export class TensorEmbedder {
       filler.read(first + from, to - from).forEach((noise, i) => {
         const row = this.#rowOf(first + from + i)
         const step = Math.round(noise / (factors[row] ?? 1)) + (zeroPoints[row] ?? 0)
-        values[from + i] = type === "INT8" ? Math.max(-127, Math.min(127, step)) : Math.max(0, Math.min(255, step))
+        values[from + i] =
+          type === "INT8" ? Math.max(-127, Math.min(127, step)) : Math.max(0, Math.min(255, step))
       })
     })
   }
@@ -247,11 +242,7 @@ function added(value: number, amount: number): number {
   return Number.isFinite(sum) ? sum : value
 }
 
-function amounts(
-  { sigmas, factors, rows, form }: OriginalTensor,
-  owner: number,
-  code: number,
-): Float64Array {
+function amounts({ sigmas, factors, rows, form }: OriginalTensor, owner: number, code: number): Float64Array {
   const table = new Float64Array(rows * 4)
   if (form === "quantised") return table
   for (let row = 0; row < rows; row += 1) {
@@ -272,7 +263,11 @@ function thresholds({ tensor, parameters }: Carrier, edition: Edition): Float64A
   for (let row = 0; row < tensor.rows; row += 1) {
     const step = Math.abs(tensor.factors[row] ?? 1)
     const mode = edition.kind === "individual" ? "individual" : "fleet"
-    const { owner, code } = stepThresholds(parameters, mode, step === 0 ? 0 : (tensor.sigmas[row] ?? 0) / step)
+    const { owner, code } = stepThresholds(
+      parameters,
+      mode,
+      step === 0 ? 0 : (tensor.sigmas[row] ?? 0) / step,
+    )
     table[row * 2] = owner
     table[row * 2 + 1] = edition.kind === "base" ? 0 : code
   }

@@ -40,7 +40,10 @@ const issuedEntrySchema = z.strictObject({
   modelHash: sha256Schema,
   device: z.int().min(1).max(MAX_DEVICES),
   /** Which of the device's code words the copy carries. */
-  attempt: z.int().min(0).max(MAX_TRIES - 1),
+  attempt: z
+    .int()
+    .min(0)
+    .max(MAX_TRIES - 1),
   mode: z.enum(["individual", "fleet"]),
   /** Root digest of the marked files, hex: what the device's grant names. */
   modelRoot: sha256Schema,
@@ -109,13 +112,15 @@ export function foldEntries(entries: readonly LedgerEntry[]): LedgerState {
   for (const entry of entries) {
     switch (entry.kind) {
       case "device":
-        if (devices.has(entry.name) || numbers.has(entry.number)) throw contradiction(`device ${entry.number}`)
+        if (devices.has(entry.name) || numbers.has(entry.number))
+          throw contradiction(`device ${entry.number}`)
         devices.set(entry.name, entry.number)
         numbers.add(entry.number)
         break
       case "plan":
         if (plans.has(entry.plan.modelHash)) throw contradiction("two plans for one model")
-        if (entry.nonces.length !== entry.plan.tensors.length) throw contradiction("a plan without its nonces")
+        if (entry.nonces.length !== entry.plan.tensors.length)
+          throw contradiction("a plan without its nonces")
         plans.set(entry.plan.modelHash, entry)
         break
       case "issued":

@@ -215,10 +215,7 @@ function applyRun(embedder: TensorEmbedder, run: ElementRun, at: number, bytes: 
   const firstWhole = Math.ceil(from / width)
   const endWhole = Math.max(firstWhole, Math.floor(to / width))
   if (firstWhole < endWhole)
-    embedder.apply(
-      first + firstWhole,
-      bytes.subarray(firstWhole * width - from, endWhole * width - from),
-    )
+    embedder.apply(first + firstWhole, bytes.subarray(firstWhole * width - from, endWhole * width - from))
   const partial = new Set<number>()
   if (firstWhole * width > from) partial.add(firstWhole - 1)
   if (endWhole * width < to && endWhole >= firstWhole) partial.add(Math.floor(to / width))

@@ -43,6 +43,8 @@ export interface TraceInput {
   readonly copies: readonly IssuedCopy[]
   /** Owner tests that are made in this matter: ledger models tried, times commitments (WATERMARK 5.4). */
   readonly ownerTests: number
+  /** Called between tensors with how many weights are done, so that others get their turn; may throw to end the work. */
+  readonly pause?: (weights: number) => Promise<void>
 }
 
 /** What of one planned tensor could be compared. */
@@ -65,6 +67,8 @@ export interface Traced {
   /** Likeliest first. */
   readonly copies: readonly TracedCopy[]
   readonly tensors: readonly TracedTensor[]
+  /** Names of the suspect's layers, which `AlignedLayer.suspect` counts; `null` for one computed from several tensors. */
+  readonly suspectNames: readonly (string | null)[]
   /** Cosine of all planned weights with the original's; weights without counterpart count as 0. */
   readonly cosine: number
   /** Code words the device p-values were corrected for, tries included. */
@@ -91,10 +95,12 @@ export async function trace(input: TraceInput, sum: SumCodeWords): Promise<Trace
     await readNetwork(input.suspect.graph, input.suspect.files),
   ]
   const layers = resync(original, suspect)
+  const suspectNames = suspect.layers.map(({ tensor }) => tensor?.name ?? null)
   const modes = [...new Set(input.copies.map(({ mode }) => mode))]
   const scored: Scored[] = []
   try {
     for (const { planned, tensor } of originals) {
+      await input.pause?.(scored.reduce((sum, { traced }) => sum + traced.weights, 0))
       const theta = await readWholeCanonical(tensor, input.original.files)
       scored.push(scoreTensor(input.masterKey, planned, tensor, theta, layers, modes))
     }
@@ -106,6 +112,7 @@ export async function trace(input: TraceInput, sum: SumCodeWords): Promise<Trace
       owner: { ...owner, log10pCorrected: correct(owner.log10p, input.ownerTests) },
       copies: copies.sort((a, b) => a.log10p - b.log10p || b.z - a.z || a.copy.device - b.copy.device),
       tensors: scored.map(({ traced }) => traced),
+      suspectNames,
       cosine: wholeCosine(scored),
       tests,
     }

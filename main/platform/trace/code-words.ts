@@ -28,7 +28,10 @@ function sumNatively(
     const keys = concat(...tensors.map(({ key }) => key))
     const weights = tensors.map((tensor) => tensor.weights)
     const bias = tensors.map((tensor) => tensor.bias)
-    const size = Math.max(1, weights.reduce((sum, { length }) => sum + length, 0))
+    const size = Math.max(
+      1,
+      weights.reduce((sum, { length }) => sum + length, 0),
+    )
     const step = Math.max(1, Math.floor(BATCH_WEIGHTS / size))
     let [next, done] = [0, 0]
     const work = async (): Promise<void> => {
