@@ -3,9 +3,10 @@
  * miss their limit are printed like all others: a timing never fails a run.
  */
 import type { Bench, Figure } from "./bench.ts"
+import { markBenches } from "./mark/mark.ts"
 import { payloadBench } from "./payload.ts"
 
-const BENCHES: readonly Bench[] = [payloadBench]
+const BENCHES: readonly Bench[] = [payloadBench, ...markBenches]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))

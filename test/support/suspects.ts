@@ -1,7 +1,13 @@
 /** Marked copies of corpus models and what becomes of them, shared by the suites of tracing. */
 import { sumInJavaScript } from "../../main/core/watermark/code-words.ts"
 import type { MarkMode } from "../../main/core/watermark/trace-carriers.ts"
-import { trace, type IssuedCopy, type ReadableModel, type Traced } from "../../main/core/watermark/trace.ts"
+import {
+  Tracer,
+  type IssuedCopy,
+  type ReadableModel,
+  type SumCodeWords,
+  type Traced,
+} from "../../main/core/watermark/trace.ts"
 import type { MarkPlan } from "../../main/core/watermark/plan.ts"
 import { putTogether, takeApart, type EditorModel } from "./attacks/onnx-editor.ts"
 import { embedCopy, evenPlan, readable } from "./embedding.ts"
@@ -16,6 +22,8 @@ export class TestOwner {
   readonly plan: MarkPlan
   readonly masterKey: Uint8Array
   readonly copies: readonly IssuedCopy[]
+  sum: SumCodeWords = sumInJavaScript()
+  #tracer: Promise<Tracer> | null = null
 
   private constructor(
     bytes: Uint8Array,
@@ -62,10 +70,10 @@ export class TestOwner {
 
   async trace(suspect: Uint8Array, copies: readonly IssuedCopy[] = this.copies): Promise<Traced> {
     const { original, plan, masterKey } = this
-    return trace(
-      { original, suspect: await readable(suspect), plan, masterKey, copies, ownerTests: 1 },
-      sumInJavaScript(),
-    )
+    const modes = [...new Set(copies.map(({ mode }) => mode))]
+    this.#tracer ??= Tracer.open({ original, plan, masterKey, modes })
+    const tracer = await this.#tracer
+    return tracer.trace(await readable(suspect), { copies, ownerTests: 1, sum: this.sum })
   }
 
   /** Names of inputs and outputs, which a renaming must leave alone. */

@@ -55,7 +55,7 @@ const alignmentSchema = z.strictObject({
   ),
 })
 
-export const tracedSchema = z.strictObject({
+const tracedSchema = z.strictObject({
   decision: z.enum(["device-named", "owner-proven", "not-proven", "not-derived"]),
   /** The decision in plain words. */
   statement: z.string(),

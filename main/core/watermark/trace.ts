@@ -4,7 +4,15 @@ import { wipe } from "../bytes/bytes.ts"
 import type { ModelFiles } from "../onnx/elements.ts"
 import type { ModelGraph } from "../onnx/model-index.ts"
 import { resync, type AlignedLayer } from "./align/resync.ts"
-import { codeCarriers, fleetStratum, ownerCarriers, sigmaOf, type MarkMode } from "./trace-carriers.ts"
+import {
+  codeCarriers,
+  fleetStratum,
+  ownerCarriers,
+  sigmaOf,
+  type Carriers,
+  type CodeCarriers,
+  type MarkMode,
+} from "./trace-carriers.ts"
 import {
   correct,
   DeviceTest,
@@ -15,7 +23,7 @@ import {
   type SignTest,
 } from "./detect.ts"
 import { codeWordContext, streamKey, tensorKey } from "./keys.ts"
-import { readNetwork } from "./network/network.ts"
+import { readNetwork, type Network } from "./network/network.ts"
 import { measureOriginal, readWholeCanonical, type OriginalTensor } from "./original.ts"
 import { MAX_TRIES, parametersDigest, type MarkPlan, type PlannedTensor } from "./plan.ts"
 import { scoreResiduals } from "./residual.ts"
@@ -34,15 +42,22 @@ export interface IssuedCopy {
   readonly mode: MarkMode
 }
 
-export interface TraceInput {
+/** What a tracer is opened with. */
+export interface TracerInput {
   readonly original: ReadableModel
-  readonly suspect: ReadableModel
   readonly plan: MarkPlan
   /** 32 bytes; the caller wipes it. */
   readonly masterKey: Uint8Array
+  /** Kinds of copies that were issued: their code stands in different weights. */
+  readonly modes: readonly MarkMode[]
+}
+
+/** What one suspect is compared with. */
+export interface TraceOptions {
   readonly copies: readonly IssuedCopy[]
   /** Owner tests that are made in this matter: ledger models tried, times commitments (WATERMARK 5.4). */
   readonly ownerTests: number
+  readonly sum: SumCodeWords
   /** Called between tensors with how many weights are done, so that others get their turn; may throw to end the work. */
   readonly pause?: (weights: number) => Promise<void>
 }
@@ -84,61 +99,110 @@ export type SumCodeWords = (
   copies: readonly IssuedCopy[],
 ) => Promise<Float64Array>
 
-/**
- * Compares a suspect with an original under the owner's keys. Throws MARK_ORIGINAL_DIFFERS when the original is not the one
- * the plan was made for, and what reading models throws.
- */
-export async function trace(input: TraceInput, sum: SumCodeWords): Promise<Traced> {
-  const originals = await plannedTensors(input)
-  const [original, suspect] = [
-    await readNetwork(input.original.graph, input.original.files),
-    await readNetwork(input.suspect.graph, input.suspect.files),
-  ]
-  const layers = resync(original, suspect)
-  const suspectNames = suspect.layers.map(({ tensor }) => tensor?.name ?? null)
-  const modes = [...new Set(input.copies.map(({ mode }) => mode))]
-  const scored: Scored[] = []
-  try {
-    for (const { planned, tensor } of originals) {
-      await input.pause?.(scored.reduce((sum, { traced }) => sum + traced.weights, 0))
-      const theta = await readWholeCanonical(tensor, input.original.files)
-      scored.push(scoreTensor(input.masterKey, planned, tensor, theta, layers, modes))
+/** An original under its owner's keys, ready to be compared with any number of suspects. `close` wipes the keys. */
+export class Tracer {
+  readonly #network: Network
+  readonly #tensors: readonly KeyedTensor[]
+
+  /** Throws MARK_ORIGINAL_DIFFERS when the original is not the one the plan was made for, and what reading models throws. */
+  static async open({ original, plan, masterKey, modes }: TracerInput): Promise<Tracer> {
+    const { tensors } = await measureOriginal(original.graph, original.files)
+    const network = await readNetwork(original.graph, original.files)
+    const keyed: KeyedTensor[] = []
+    for (const planned of plan.tensors) {
+      const tensor = findPlanned(tensors, planned)
+      keyed.push(
+        keyTensor(masterKey, planned, tensor, await readWholeCanonical(tensor, original.files), modes),
+      )
+    }
+    return new Tracer(network, keyed)
+  }
+
+  private constructor(network: Network, tensors: readonly KeyedTensor[]) {
+    this.#network = network
+    this.#tensors = tensors
+  }
+
+  /** Throws what reading the suspect throws; one that has nothing to do with the original gives p = 1. */
+  async trace(suspect: ReadableModel, { copies, ownerTests, sum, pause }: TraceOptions): Promise<Traced> {
+    const other = await readNetwork(suspect.graph, suspect.files)
+    const layers = resync(this.#network, other)
+    const scored: Scored[] = []
+    for (const tensor of this.#tensors) {
+      await pause?.(scored.reduce((total, { traced }) => total + traced.weights, 0))
+      scored.push(scoreTensor(tensor, layers))
     }
     const owner = ownerTest(scored.map((tensor) => tensor.owner))
-    const copies: TracedCopy[] = []
-    const tests = Math.max(1, input.copies.length) * MAX_TRIES
-    for (const mode of modes) copies.push(...(await traceMode(mode, scored, input.copies, tests, sum)))
+    const tests = Math.max(1, copies.length) * MAX_TRIES
+    const modes = new Set(copies.map(({ mode }) => mode))
+    const judged: TracedCopy[] = []
+    for (const mode of modes) judged.push(...(await traceMode(mode, scored, copies, tests, sum)))
     return {
-      owner: { ...owner, log10pCorrected: correct(owner.log10p, input.ownerTests) },
-      copies: copies.sort((a, b) => a.log10p - b.log10p || b.z - a.z || a.copy.device - b.copy.device),
+      owner: { ...owner, log10pCorrected: correct(owner.log10p, ownerTests) },
+      copies: judged.sort((a, b) => a.log10p - b.log10p || b.z - a.z || a.copy.device - b.copy.device),
       tensors: scored.map(({ traced }) => traced),
-      suspectNames,
+      suspectNames: other.layers.map(({ tensor }) => tensor?.name ?? null),
       cosine: wholeCosine(scored),
       tests,
     }
-  } finally {
-    wipe(...scored.map(({ key }) => key))
+  }
+
+  close(): void {
+    wipe(...this.#tensors.map(({ key }) => key))
   }
 }
 
-/** The plan's tensors in the original, by content: names do not matter. */
-async function plannedTensors({
-  original,
-  plan,
-}: TraceInput): Promise<readonly { readonly planned: PlannedTensor; readonly tensor: OriginalTensor }[]> {
-  const { tensors } = await measureOriginal(original.graph, original.files)
-  return plan.tensors.map((planned) => {
-    const tensor = tensors.find(
-      ({ hash, rowAxis, form }) =>
-        hash === planned.hash && rowAxis === planned.parameters.rowAxis && form === planned.parameters.form,
-    )
-    if (tensor === undefined)
-      throw new AppError(
-        "MARK_ORIGINAL_DIFFERS",
-        "a marked tensor of the ledger is not in the original given",
-      )
-    return { planned, tensor }
-  })
+/** The plan's tensor in the original, by content: names do not matter. */
+function findPlanned(
+  tensors: readonly OriginalTensor[],
+  { hash, parameters }: PlannedTensor,
+): OriginalTensor {
+  const found = tensors.find(
+    (tensor) =>
+      tensor.hash === hash && tensor.rowAxis === parameters.rowAxis && tensor.form === parameters.form,
+  )
+  if (found === undefined)
+    throw new AppError("MARK_ORIGINAL_DIFFERS", "a marked tensor of the ledger is not in the original given")
+  return found
+}
+
+/** A planned tensor with everything that does not depend on the suspect; arrays have one entry a weight, in stored order. */
+interface KeyedTensor {
+  readonly planned: PlannedTensor
+  readonly tensor: OriginalTensor
+  readonly original: Float32Array
+  readonly sigma: Float32Array
+  readonly stratum: Uint8Array | null
+  readonly owner: Carriers
+  readonly codes: ReadonlyMap<MarkMode, CodeCarriers>
+  /** K_t. */
+  readonly key: Uint8Array
+}
+
+function keyTensor(
+  masterKey: Uint8Array,
+  planned: PlannedTensor,
+  tensor: OriginalTensor,
+  original: Float32Array,
+  modes: readonly MarkMode[],
+): KeyedTensor {
+  const { parameters } = planned
+  const key = tensorKey(masterKey, Buffer.from(planned.hash, "hex"), parametersDigest(parameters))
+  const streams = new TensorStreams(key)
+  try {
+    return {
+      planned,
+      tensor,
+      original,
+      sigma: sigmaOf(tensor),
+      stratum: modes.includes("fleet") ? fleetStratum(parameters, streams, tensor.elementCount) : null,
+      owner: ownerCarriers(tensor, parameters, streams, original),
+      codes: new Map(modes.map((mode) => [mode, codeCarriers(tensor, parameters, streams, original, mode)])),
+      key,
+    }
+  } finally {
+    streams.close()
+  }
 }
 
 interface Scored {
@@ -150,42 +214,32 @@ interface Scored {
   readonly sums: { readonly both: number; readonly own: number; readonly other: number }
 }
 
-function scoreTensor(
-  masterKey: Uint8Array,
-  planned: PlannedTensor,
-  tensor: OriginalTensor,
-  original: Float32Array,
-  layers: readonly AlignedLayer[],
-  modes: readonly MarkMode[],
-): Scored {
-  const { parameters } = planned
-  const key = tensorKey(masterKey, Buffer.from(planned.hash, "hex"), parametersDigest(parameters))
-  const streams = new TensorStreams(key)
-  try {
-    const aligned = bestPlace(tensor, layers)
-    const suspect = toStoredOrder(tensor, aligned)
-    const sigma = sigmaOf(tensor)
-    const count = tensor.elementCount
-    const stratum = modes.includes("fleet") ? fleetStratum(parameters, streams, count) : null
-    const owner = ownerCarriers(tensor, parameters, streams, original)
-    const ownerScores = new Float64Array(count)
+function scoreTensor(keyed: KeyedTensor, layers: readonly AlignedLayer[]): Scored {
+  const { planned, tensor, original, sigma, stratum, key } = keyed
+  const aligned = bestPlace(tensor, layers)
+  const suspect = toStoredOrder(tensor, aligned)
+  const count = tensor.elementCount
+  const { amplitude, signs } = keyed.owner
+  const scores = new Float64Array(count)
+  scoreResiduals({ original, suspect, sigma, amplitude, known: null, stratum }, 1, scores)
+  const codes = new Map<MarkMode, CodedScores>()
+  for (const [mode, code] of keyed.codes) {
+    const codeScores = new Float64Array(count)
+    const { known } = code
     scoreResiduals(
-      { original, suspect, sigma, amplitude: owner.amplitude, known: null, stratum },
-      1,
-      ownerScores,
+      { original, suspect, sigma, amplitude: code.amplitude, known, stratum: null },
+      0.1,
+      codeScores,
     )
-    const codes = new Map<MarkMode, CodedScores>()
-    for (const mode of modes) {
-      const { amplitude, known, signs, bias } = codeCarriers(tensor, parameters, streams, original, mode)
-      const scores = new Float64Array(count)
-      scoreResiduals({ original, suspect, sigma, amplitude, known, stratum: null }, 0.1, scores)
-      codes.set(mode, { scores, signs, bias })
-    }
-    const { sums, compared } = compareWhole(original, suspect)
-    const traced = { planned, aligned, weights: count, compared }
-    return { traced, key, owner: { scores: ownerScores, signs: owner.signs }, codes, sums }
-  } finally {
-    streams.close()
+    codes.set(mode, { scores: codeScores, signs: code.signs, bias: code.bias })
+  }
+  const { sums, compared } = compareWhole(original, suspect)
+  return {
+    traced: { planned, aligned, weights: count, compared },
+    key,
+    owner: { scores, signs },
+    codes,
+    sums,
   }
 }
 

@@ -222,7 +222,7 @@ function alignmentSection({ alignment }: TraceResult): string {
     y: { label: null },
     marks: [
       Plot.barX(
-        alignment.tensors.slice(0, 60).map((tensor) => ({ ...tensor, name: tensor.name.slice(-34) })),
+        alignment.tensors.slice(0, 60).map(({ name, cosine }) => ({ name: name.slice(-34), cosine })),
         {
           x: (d: { readonly cosine: number }) => Math.max(0, d.cosine),
           y: "name",
@@ -276,5 +276,5 @@ function evidenceSection({ evidence, tool, level, seconds }: TraceResult): strin
 function power(log10p: number): string {
   if (log10p > -3) return (10 ** log10p).toPrecision(2)
   const digits = String(Math.ceil(-log10p - 1e-9) === 0 ? 0 : Math.floor(-log10p + 1e-9))
-  return `10⁻${[...digits].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)] ?? "").join("")}`
+  return `10⁻${Array.from(digits, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)] ?? "").join("")}`
 }

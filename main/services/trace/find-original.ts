@@ -48,7 +48,7 @@ export async function planFor(ledger: OpenLedger, original: ReadableModel): Prom
 export async function findOriginal(ports: Ports, ledger: OpenLedger, suspect: FileRef): Promise<FileRef> {
   const names = new Set([...ledger.state.plans.values()].map(({ model }) => model))
   for (const name of names) {
-    const ref = await ports.files.beside(suspect, name)
+    const ref = ports.files.beside(suspect, name)
     const original = await openIfThere(ports, ref)
     if (original === null) continue
     try {

@@ -1,14 +1,9 @@
 /** Whose copy is this? A suspect against an original, under the ledger's keys (docs/MARK.md). */
 import type { FileRef } from "../../contract/schema/base.ts"
 import type { TraceRequest, TraceResult } from "../../contract/schema/trace.ts"
-import { toHex, toUtf8, wipe } from "../../core/bytes/bytes.ts"
+import { toHex, toUtf8 } from "../../core/bytes/bytes.ts"
 import type { LedgerState, PlanEntry } from "../../core/watermark/ledger.ts"
-import {
-  trace as compare,
-  type IssuedCopy,
-  type Traced,
-  type TracedCopy,
-} from "../../core/watermark/trace.ts"
+import { Tracer, type IssuedCopy, type Traced } from "../../core/watermark/trace.ts"
 import { judge, statementOf } from "../../core/watermark/verdict.ts"
 import type { JobContext } from "../jobs.ts"
 import { OpenLedger } from "../ledger/open-ledger.ts"
@@ -124,28 +119,25 @@ async function runTrace(
 ): Promise<Traced> {
   const weights = entry.plan.tensors.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0)
   const comparing = job.step("compare weights", weights, "rows")
-  const summing = job.step("compare devices", copies.length, "rows")
-  const masterKey = Uint8Array.from(ledger.masterKey)
+  const modes = [...new Set(copies.map(({ mode }) => mode))]
+  const tracer = await Tracer.open({ original, plan: entry.plan, masterKey: ledger.masterKey, modes })
   try {
-    return await compare(
-      {
-        original,
-        suspect,
-        plan: entry.plan,
-        masterKey,
-        copies,
-        // Every model of the ledger could have been tried.
-        ownerTests: ledger.state.plans.size,
-        pause: async (done) => {
-          comparing.progress(done)
-          await new Promise((resolve) => setImmediate(resolve))
-          job.signal.throwIfAborted()
-        },
+    return await tracer.trace(suspect, {
+      copies,
+      // Every model of the ledger could have been tried.
+      ownerTests: ledger.state.plans.size,
+      sum: async (tensors, some) => {
+        const summing = job.step("compare devices", some.length, "rows")
+        return ports.tracing.sums(job.signal, (done) => summing.progress(done))(tensors, some)
       },
-      ports.tracing.sums(job.signal, (done) => summing.progress(done)),
-    )
+      pause: async (done) => {
+        comparing.progress(done)
+        await new Promise((resolve) => setImmediate(resolve))
+        job.signal.throwIfAborted()
+      },
+    })
   } finally {
-    wipe(masterKey)
+    tracer.close()
   }
 }
 
@@ -159,7 +151,7 @@ function issuedCopies(state: LedgerState, entry: PlanEntry): readonly IssuedCopy
   return [...copies.values()]
 }
 
-function deviceNames(state: LedgerState): (copy: IssuedCopy | TracedCopy["copy"]) => string {
+function deviceNames(state: LedgerState): (copy: IssuedCopy) => string {
   const names = new Map([...state.devices].map(([name, number]) => [number, name]))
   return ({ device }) => names.get(device) ?? `number ${device}`
 }
