@@ -5,6 +5,7 @@ import { registerDevice } from "./commands/device.ts"
 import { registerDoctor } from "./commands/doctor.ts"
 import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
+import { registerLedger } from "./commands/ledger.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
@@ -33,6 +34,7 @@ const COMMANDS: readonly Register[] = [
   registerRun,
   registerValidate,
   registerTrace,
+  registerLedger,
   registerDoctor,
   registerServe,
 ]

@@ -9,6 +9,13 @@ import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
 import { inspectSchema, summarySchema } from "./schema/inspect.ts"
 import { packageEntrySchema, packageFileSchema, sampleSchema } from "./schema/library.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
+import {
+  exportedLedgerSchema,
+  exportLedgerSchema,
+  importLedgerSchema,
+  initLedgerSchema,
+  ledgerSchema,
+} from "./schema/ledger.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
@@ -66,6 +73,12 @@ export const clientContract = {
   trace: oc.input(traceSchema).output(eventIterator(traceEventSchema)),
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
+  ledger: {
+    init: oc.input(initLedgerSchema).output(ledgerSchema),
+    status: oc.output(ledgerSchema),
+    export: oc.input(exportLedgerSchema).output(exportedLedgerSchema),
+    import: oc.input(importLedgerSchema).output(ledgerSchema),
+  },
   jobs: {
     list: oc.output(z.array(jobSchema)),
     cancel: oc.input(z.strictObject({ job: z.string() })).output(jobSchema),

@@ -50,6 +50,7 @@ export async function quickstart(
       signingKey: SIGNING_KEY,
       escrow: [],
       mode: "individual",
+      mark: { calibration: null, labels: null, normalise: null, budget: null },
       output: { file, replace },
     },
     job,

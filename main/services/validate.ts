@@ -6,7 +6,7 @@ import { readNpyHeader, readNpyRows, npyRowCount, type NpyRows } from "../core/b
 import { openFeed, type Feed } from "./feed.ts"
 import type { JobContext } from "./jobs.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
-import { notAppliedIn } from "./not-applied.ts"
+import { isMarked, notAppliedIn } from "./not-applied.ts"
 import type { Files, Ports, RuntimeOptions, RuntimeProcess } from "./ports.ts"
 import { loadSealedModel, type SealedModel } from "./sealed-model.ts"
 import { compareOutputs, median, Scorer, summarise } from "./statistics.ts"
@@ -47,12 +47,13 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
   try {
     const loading = await loadBoth(ports, request, model, job)
     const { plain, sealed } = loading
+    const opened = isMarked(sealed.statement) ? await loadOpened(ports, request, job.signal) : null
     try {
       const inputs = [{ name: null, file: request.data }]
       const feed = await openFeed(ports.files, { ...request, inputs }, plain.model.inputs)
       try {
         const labels = request.labels === null ? null : await readLabels(ports.files, request.labels, feed)
-        const outcome = await compare(plain, sealed.runtime, feed, labels, job)
+        const outcome = await compare(plain, sealed.runtime, opened, feed, labels, job)
         const latencyPlain = summarise(outcome.samplesMs.plain)
         const latencySealed = summarise(outcome.samplesMs.sealed)
         return {
@@ -93,6 +94,7 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
     } finally {
       await plain.close()
       await sealed.runtime.close()
+      await opened?.close()
     }
   } finally {
     await model.close()
@@ -146,6 +148,24 @@ async function loadBoth(
   }
 }
 
+/**
+ * The same marked copy in an ordinary process. A mark changes weights, so bit for bit a sealed copy can only be compared with
+ * itself; what the mark did is in the accuracy against the original. A grant that demands more than an ordinary process gets
+ * what it demands.
+ */
+async function loadOpened(
+  ports: Ports,
+  request: ValidateRequest,
+  signal: AbortSignal,
+): Promise<RuntimeProcess> {
+  try {
+    return (await loadSealedModel(ports, request, "R0", signal)).runtime
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === "RUNTIME_LEVEL")) throw error
+    return (await loadSealedModel(ports, request, null, signal)).runtime
+  }
+}
+
 interface Outcome {
   readonly equality: Validation["equality"]
   readonly accuracy: Validation["accuracy"]
@@ -160,6 +180,7 @@ interface Outcome {
 async function compare(
   plain: RuntimeProcess,
   sealed: RuntimeProcess,
+  opened: RuntimeProcess | null,
   feed: Feed,
   labels: NpyRows | null,
   job: JobContext,
@@ -179,7 +200,8 @@ async function compare(
     }
     if (pass === 0) {
       const rows = Math.min(feed.batch, feed.rows - row)
-      const compared = compareOutputs(timed.plain.outputs, timed.sealed.outputs, rows)
+      const reference = opened === null ? timed.plain : await opened.infer(inputs, job.signal)
+      const compared = compareOutputs(reference.outputs, timed.sealed.outputs, rows)
       identicalRows += compared.identicalRows
       maxAbsoluteDifference = Math.max(maxAbsoluteDifference, compared.maxAbsoluteDifference)
       scorers ??= labels === null ? null : newScorers(timed.plain.outputs, labels)
@@ -196,7 +218,12 @@ async function compare(
     if (isEnough && samplesMs.plain.length > 0) break
   }
   return {
-    equality: { rows: feed.rows, identicalRows, maxAbsoluteDifference },
+    equality: {
+      rows: feed.rows,
+      identicalRows,
+      maxAbsoluteDifference,
+      comparedWith: opened === null ? "original" : "marked-copy",
+    },
     accuracy: scorers
       ? {
           kind: scorers.plain.kind,

@@ -63,7 +63,7 @@ export const registerValidate: Register = (program, run) => {
 export function validationText({ equality, accuracy, latencyMs, loadMs, level, batch }: Validation): string {
   const percent = (share: number) => `${(share * 100).toFixed(2)} %`
   return [
-    `${equality.identicalRows} of ${equality.rows} rows identical to the last bit (level ${level}, batch ${batch})`,
+    `${equality.identicalRows} of ${equality.rows} rows identical to the last bit${equality.comparedWith === "marked-copy" ? " to the marked copy in an ordinary process" : ""} (level ${level}, batch ${batch})`,
     ...(accuracy === null
       ? []
       : accuracy.kind === "top-1"

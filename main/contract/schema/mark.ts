@@ -26,8 +26,6 @@ const measuredSchema = z.strictObject({
   largestChange: z.number(),
   /** Share of rows whose best class stayed; null for a model that does not classify. */
   agreement: z.number().nullable(),
-  /** Upper end of the 95 % interval of Clopper and Pearson for the share of rows that flip. */
-  flipsAtMost: z.number().nullable(),
   accuracyBefore: z.number().nullable(),
   accuracyAfter: z.number().nullable(),
 })

@@ -37,6 +37,8 @@ export const validationSchema = z.strictObject({
     rows: z.number(),
     identicalRows: z.number(),
     maxAbsoluteDifference: z.number(),
+    /** A marked copy cannot equal its original: it is compared with itself, opened in an ordinary process. */
+    comparedWith: z.enum(["original", "marked-copy"]),
   }),
   accuracy: z
     .strictObject({

@@ -102,7 +102,8 @@ export function linkTo(bytes: Uint8Array): string {
   return toHex(createHash("sha256").update(bytes).digest())
 }
 
-/** Throws LEDGER_DAMAGED for entries that contradict each other: a name or number used twice, a copy of an unknown model. */
+/** Throws LEDGER_DAMAGED for entries that contradict each other: a name or number used twice, a second plan for a model of
+ * which copies are out, a copy of an unknown model. */
 export function foldEntries(entries: readonly LedgerEntry[]): LedgerState {
   const devices = new Map<string, number>()
   const numbers = new Set<number>()
@@ -118,7 +119,9 @@ export function foldEntries(entries: readonly LedgerEntry[]): LedgerState {
         numbers.add(entry.number)
         break
       case "plan":
-        if (plans.has(entry.plan.modelHash)) throw contradiction("two plans for one model")
+        // A plan is frozen by the first copy that leaves; until then a better one takes its place.
+        if (issued.some(({ modelHash }) => modelHash === entry.plan.modelHash))
+          throw contradiction("two plans for one model")
         if (entry.nonces.length !== entry.plan.tensors.length)
           throw contradiction("a plan without its nonces")
         plans.set(entry.plan.modelHash, entry)

@@ -39,11 +39,7 @@ export const trialLauncher: TrialLauncher = {
   },
 }
 
-function asProcess(
-  process: Trial,
-  inputs: TrialProcess["inputs"],
-  close: () => Promise<void>,
-): TrialProcess {
+function asProcess(process: Trial, inputs: TrialProcess["inputs"], close: () => Promise<void>): TrialProcess {
   let kept = 0
   return {
     inputs,

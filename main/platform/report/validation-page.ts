@@ -30,7 +30,9 @@ function figures(validation: Validation): readonly Figure[] {
       label: "Outputs identical to the last bit",
       value: `${equality.identicalRows} of ${equality.rows}`,
       note: isIdentical
-        ? "rows; no difference anywhere"
+        ? equality.comparedWith === "original"
+          ? "rows; no difference anywhere"
+          : "rows; sealed against the same marked copy in an ordinary process"
         : `largest difference ${equality.maxAbsoluteDifference.toPrecision(2)}`,
       state: isIdentical ? "good" : "attention",
     },

@@ -82,14 +82,18 @@ function compareTop1(before: Outputs, after: Outputs): Distortion["top1"] {
 }
 
 function valuesOf(outputs: Outputs, index: number): Float64Array {
-  return Float64Array.from(outputs.flatMap((batch) => (batch[index] === undefined ? [] : toNumbers(batch[index]))))
+  return Float64Array.from(
+    outputs.flatMap((batch) => (batch[index] === undefined ? [] : toNumbers(batch[index]))),
+  )
 }
 
 function rowsOf(tensor: Tensor | undefined): readonly (readonly number[])[] {
   if (tensor === undefined) return []
   const values = toNumbers(tensor)
   const width = tensor.shape[1] ?? 1
-  return Array.from({ length: values.length / width }, (_, row) => values.slice(row * width, (row + 1) * width))
+  return Array.from({ length: values.length / width }, (_, row) =>
+    values.slice(row * width, (row + 1) * width),
+  )
 }
 
 function best(row: readonly number[]): { readonly place: number; readonly margin: number } {

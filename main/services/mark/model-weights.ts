@@ -9,21 +9,35 @@ import type { SkippedTensor } from "../../core/watermark/weights.ts"
 import type { OpenModel } from "../model-input.ts"
 
 /** Every tensor that can carry the mark, measured, and why the others cannot. */
-export async function measureModel(model: OpenModel): Promise<{
+export async function measureModel(
+  model: OpenModel,
+  signal?: AbortSignal,
+): Promise<{
   readonly tensors: readonly OriginalTensor[]
   readonly skipped: readonly SkippedTensor[]
 }> {
-  const graph = await readModelIndex(modelFiles(model)(null), { nodes: true })
-  return measureOriginal(graph, modelFiles(model))
+  const files = modelFiles(model, signal)
+  return measureOriginal(await readModelIndex(files(null), { nodes: true }), files)
 }
 
-/** The files of an open model by external location; `null` is the ONNX file. */
-export function modelFiles({ files }: OpenModel): ModelFiles {
+/** The files of an open model by external location; `null` is the ONNX file. Reading stops when the signal says so. */
+export function modelFiles({ files }: OpenModel, signal?: AbortSignal): ModelFiles {
   return (location) => {
     const found: ByteSource | undefined =
       location === null ? files[0]?.file : files.slice(1).find(({ name }) => name === location)?.file
-    if (found === undefined) throw new AppError("ONNX_EXTERNAL_MISSING", `${location ?? "the model"} is missing`)
-    return found
+    if (found === undefined)
+      throw new AppError("ONNX_EXTERNAL_MISSING", `${location ?? "the model"} is missing`)
+    return signal === undefined ? found : stoppable(found, signal)
+  }
+}
+
+function stoppable(source: ByteSource, signal: AbortSignal): ByteSource {
+  return {
+    size: source.size,
+    read: async (offset, length) => {
+      signal.throwIfAborted()
+      return source.read(offset, length)
+    },
   }
 }
 

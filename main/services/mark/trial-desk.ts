@@ -25,13 +25,24 @@ export class TrialDesk {
   readonly #before: { readonly search: Outputs; readonly heldOut: Outputs }
 
   /** Reads the model's files into memory: callers have checked that they are not too large for that. */
-  static async open(ports: Ports, model: OpenModel, process: TrialProcess, set: TrialSet): Promise<TrialDesk> {
+  static async open(
+    ports: Ports,
+    model: OpenModel,
+    process: TrialProcess,
+    set: TrialSet,
+  ): Promise<TrialDesk> {
     const bytes = await Promise.all(
       model.files.map(async ({ file }) => Uint8Array.from(await file.read(0, file.size))),
     )
     const locations = locationsOf(model)
-    const sources: ModelFiles = (location) => sourceOf(bytes[locations.indexOf(location)] ?? new Uint8Array(0))
-    const files = locations.map((location, index) => ({ location, start: 0, size: bytes[index]?.length ?? 0 }))
+    const sources: ModelFiles = (location) =>
+      sourceOf(bytes[locations.indexOf(location)] ?? new Uint8Array(0))
+    let start = 0
+    const files = locations.map((location, index) => {
+      const size = bytes[index]?.length ?? 0
+      start += size
+      return { location, start: start - size, size }
+    })
     const before = {
       search: await process.run([], set.search),
       heldOut: await process.run([], set.heldOut),
@@ -100,13 +111,19 @@ export class TrialDesk {
     const carriers = openCarriers(masterKey, tensors, planned)
     try {
       // No checksums: the inference engine does not look at them.
-      const marker = await ModelMarker.prepare(carriers, this.#files, this.#sources, [], this.#ports.markKernel)
+      const marker = await ModelMarker.prepare(
+        carriers,
+        this.#files,
+        this.#sources,
+        [],
+        this.#ports.markKernel,
+      )
       const marked = await marker.edition(edition)
       const patches: Patch[] = []
       for (const { file, start, end } of marker.spans) {
         const source = this.#sources(this.#files[file]?.location ?? null)
         const bytes = Uint8Array.from(await source.read(start, end - start))
-        marked.apply(start, bytes)
+        marked.apply((this.#files[file]?.start ?? 0) + start, bytes)
         patches.push({ file, offset: start, bytes })
       }
       return patches

@@ -101,7 +101,8 @@ async function readLabels(files: Files, request: MarkRequest, rows: number): Pro
   try {
     const header = await readNpyHeader(file)
     const count = npyRowCount(header)
-    if (count !== rows) throw new AppError("INPUT_MISMATCH", `${count} labels for ${rows} rows of calibration`)
+    if (count !== rows)
+      throw new AppError("INPUT_MISMATCH", `${count} labels for ${rows} rows of calibration`)
     const { dtype, data } = await readNpyRows(file, header, 0, count)
     return toNumbers({ type: dtype, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) })
   } finally {
