@@ -53,7 +53,12 @@ function isFor(on: Kind, kind: Kind): boolean {
 }
 
 /** What the mark costs: accuracy and agreement of eight copies on the evaluation images. */
-async function fidelity(title: string, owner: BenchOwner, copies: readonly Uint8Array[], report: Report): Promise<void> {
+async function fidelity(
+  title: string,
+  owner: BenchOwner,
+  copies: readonly Uint8Array[],
+  report: Report,
+): Promise<void> {
   const labels = fashionLabels(IMAGES)
   const before = topClasses(await fashionLogits(owner.bytes, IMAGES))
   const changes: number[] = []
@@ -106,7 +111,8 @@ async function attackRow(
   const named = results.filter((traced, index) => accusedOf(traced).join() === String(index + 1)).length
   const guilty = results.map((traced, index) => guiltOf(traced, index + 1))
   const owners = results.map((traced) => traced.owner.log10p)
-  const aim = row.aim === null ? "" : ` (aim lg p ${row.aim}: ${Math.max(...guilty) <= row.aim ? "reached" : "missed"})`
+  const aim =
+    row.aim === null ? "" : ` (aim lg p ${row.aim}: ${Math.max(...guilty) <= row.aim ? "reached" : "missed"})`
   report({
     name: `${title}: ${row.name}`,
     ours: named,
@@ -129,7 +135,9 @@ async function collusionRow(
 ): Promise<void> {
   const guilty = Array.from({ length: size }, (_, i) => 1 + i * 6)
   const models = guilty.map((device) => takeApart(copies[device - 1] ?? new Uint8Array(0)))
-  const traced = await owner.trace(putTogether(collude(models, strategy, new Dice(`${title} ${strategy} ${size}`))))
+  const traced = await owner.trace(
+    putTogether(collude(models, strategy, new Dice(`${title} ${strategy} ${size}`))),
+  )
   const accused = accusedOf(traced)
   const right = accused.filter((device) => guilty.includes(device)).length
   const lgp = guilty.map((device) => guiltOf(traced, device))
@@ -146,13 +154,21 @@ async function collusionRow(
 }
 
 /** Code words that were never given to anybody, against a copy of the first device. */
-async function innocentRow(title: string, owner: BenchOwner, copies: readonly Uint8Array[], report: Report): Promise<void> {
+async function innocentRow(
+  title: string,
+  owner: BenchOwner,
+  copies: readonly Uint8Array[],
+  report: Report,
+): Promise<void> {
   const [mode = "individual"] = owner.copies.map((copy) => copy.mode)
   const strangers = Array.from({ length: INNOCENTS }, (_, i) => ({ device: 1000 + i, attempt: 0, mode }))
   const startedAt = performance.now()
   const traced = await owner.trace(copies[0] ?? new Uint8Array(0), strangers)
   const seconds = (performance.now() - startedAt) / 1000
-  const counts = exceedances(traced.copies.map(({ log10p }) => log10p), [1e-1, 1e-2, 1e-3, 1e-4])
+  const counts = exceedances(
+    traced.copies.map(({ log10p }) => log10p),
+    [1e-1, 1e-2, 1e-3, 1e-4],
+  )
   const ks = uniformityP(traced.copies.map(({ z }) => Math.exp(lnQ(z))))
   report({
     name: `${title}: innocents accused`,

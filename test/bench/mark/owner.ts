@@ -97,7 +97,12 @@ async function planFor(name: string): Promise<MarkPlan> {
     const process = await ports.trials.start(model.files, job.signal)
     const calibration = ports.files.refer(path.join(CORPUS, "data/fashion-calib-x.npy"))
     const request = { calibration, labels: null, normalise: { mean: 0.286, std: 0.353 }, budget: null }
-    const desk = await TrialDesk.open(ports, model, process, await calibrationSet(ports.files, request, process))
+    const desk = await TrialDesk.open(
+      ports,
+      model,
+      process,
+      await calibrationSet(ports.files, request, process),
+    )
     try {
       const planned = await findPlan(desk, tensors, null, job)
       const hash = toHex(modelHash(planned.map((tensor) => Buffer.from(tensor.hash, "hex"))))

@@ -11,7 +11,7 @@ import {
 } from "../../support/attacks/formats.ts"
 import { addNeurons, permuteChannels } from "../../support/attacks/neurons.ts"
 import type { EditorModel } from "../../support/attacks/onnx-editor.ts"
-import { Dice } from "../../support/attacks/random.ts"
+import type { Dice } from "../../support/attacks/random.ts"
 import { addNoise, clipWeights, overwrite, pruneGlobally } from "../../support/attacks/weights.ts"
 
 export interface Row {
