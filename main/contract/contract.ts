@@ -28,6 +28,7 @@ import {
   signRequestSchema,
   trustSchema,
 } from "./schema/trust.ts"
+import { traceBlackboxEventSchema, traceBlackboxSchema } from "./schema/trace-blackbox.ts"
 import { traceEventSchema, traceSchema } from "./schema/trace.ts"
 import { validateEventSchema, validateSchema } from "./schema/validate.ts"
 import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
@@ -71,6 +72,7 @@ export const clientContract = {
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
   trace: oc.input(traceSchema).output(eventIterator(traceEventSchema)),
+  traceBlackbox: oc.input(traceBlackboxSchema).output(eventIterator(traceBlackboxEventSchema)),
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
   ledger: {

@@ -21,6 +21,7 @@ import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
 import { traceEngine } from "./trace/code-words.ts"
+import { suspectCommands } from "./trace/suspect-command.ts"
 import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
@@ -69,6 +70,7 @@ export function localPorts(
     trials: trialLauncher,
     markKernel: portableKernel,
     tracing: traceEngine,
+    suspects: suspectCommands,
     random,
     now,
     reportFault: (error) => {

@@ -11,6 +11,7 @@ import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { run } from "./run.ts"
 import { trustHandlers } from "./trust/handlers.ts"
+import { traceBlackbox } from "./trace/trace-blackbox.ts"
 import { trace } from "./trace/trace.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
@@ -71,6 +72,9 @@ export function createEngine(ports: Ports): EngineRouter {
         async (job) => trace(ports, input, job),
         signal,
       ),
+    ),
+    traceBlackbox: os.traceBlackbox.handler(async ({ input, signal }) =>
+      jobs.start("trace by answers", async (job) => traceBlackbox(ports, input, job), signal),
     ),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(

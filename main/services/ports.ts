@@ -13,6 +13,7 @@ import type { KeyStore } from "./ports/keys.ts"
 import type { LedgerStore } from "./ports/ledger.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
+import type { SuspectCommands } from "./ports/suspect.ts"
 import type { TraceEngine } from "./ports/trace.ts"
 import type { TrialLauncher } from "./ports/trial.ts"
 
@@ -34,6 +35,7 @@ export interface Ports {
   /** The inner loops of embedding, in the fastest form there is here. */
   readonly markKernel: MarkKernel
   readonly tracing: TraceEngine
+  readonly suspects: SuspectCommands
   readonly random: Random
   /** The time now. */
   readonly now: () => Date

@@ -2,7 +2,7 @@
 import type { FileRef } from "../../contract/schema/base.ts"
 import type { TraceRequest, TraceResult } from "../../contract/schema/trace.ts"
 import { toHex, toUtf8 } from "../../core/bytes/bytes.ts"
-import type { LedgerState, PlanEntry } from "../../core/watermark/ledger.ts"
+import type { PlanEntry } from "../../core/watermark/ledger.ts"
 import { Tracer, type IssuedCopy, type Traced } from "../../core/watermark/trace.ts"
 import { judge, statementOf } from "../../core/watermark/verdict.ts"
 import type { JobContext } from "../jobs.ts"
@@ -10,6 +10,7 @@ import { OpenLedger } from "../ledger/open-ledger.ts"
 import type { OpenModel } from "../model-input.ts"
 import type { PendingFile, Ports } from "../ports.ts"
 import { alignmentOf } from "./alignment.ts"
+import { deviceNames, issuedCopies } from "./issued-copies.ts"
 import { findOriginal, openReadable, planFor, type OpenReadable } from "./find-original.ts"
 
 const REPORT_PAGE = "report.html"
@@ -139,21 +140,6 @@ async function runTrace(
   } finally {
     tracer.close()
   }
-}
-
-/** Every code word that left with a copy of this model, each once. */
-function issuedCopies(state: LedgerState, entry: PlanEntry): readonly IssuedCopy[] {
-  const copies = new Map<string, IssuedCopy>()
-  for (const { modelHash, device, attempt, mode } of state.issued) {
-    if (modelHash === entry.plan.modelHash)
-      copies.set(`${device}/${attempt}/${mode}`, { device, attempt, mode })
-  }
-  return [...copies.values()]
-}
-
-function deviceNames(state: LedgerState): (copy: IssuedCopy) => string {
-  const names = new Map([...state.devices].map(([name, number]) => [number, name]))
-  return ({ device }) => names.get(device) ?? `number ${device}`
 }
 
 function collusionHint(guilty: number): string {
