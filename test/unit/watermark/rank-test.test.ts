@@ -50,7 +50,7 @@ describe("the rank test", () => {
         fakes: copies(39),
         devices: copies(1),
       })
-      return ranked === undefined ? [] : [ranked.p - 0.5 / 40]
+      return ranked === undefined ? [] : [ranked.p - 0.5 / 20]
     })
     expect(p.length).toBe(200)
     expect(uniformityP(p)).toBeGreaterThan(0.01)
