@@ -16,6 +16,11 @@ import {
 import type { Ports } from "../ports.ts"
 import type { LedgerFiles, LedgerHeader, OwnerKey } from "../ports/ledger.ts"
 
+/** What a ledger needs from the world. */
+export type LedgerPorts = Pick<Ports, "ledger" | "random" | "now"> & {
+  readonly keys: Pick<Ports["keys"], "find" | "identity">
+}
+
 const MASTER_KEY_BYTES = 32
 /** Another process may add a segment while we make ours; after so many times something else is wrong. */
 const MAX_APPENDS = 20
@@ -24,7 +29,7 @@ const MAX_APPENDS = 20
 export class OpenLedger {
   readonly header: LedgerHeader
   readonly masterKey: Uint8Array
-  readonly #ports: Ports
+  readonly #ports: LedgerPorts
   readonly #recipients: readonly Recipient[]
   readonly #identity: Identity
   #entries: readonly LedgerEntry[]
@@ -33,7 +38,7 @@ export class OpenLedger {
   #previous: string
 
   /** Throws LEDGER_NOT_FOUND, LEDGER_DAMAGED, WRONG_KEY, KEY_NOT_FOUND, KEY_UNREADABLE. */
-  static async open(ports: Ports): Promise<OpenLedger> {
+  static async open(ports: LedgerPorts): Promise<OpenLedger> {
     const files = await ports.ledger.read()
     if (files === null) throw new AppError("LEDGER_NOT_FOUND", "this workspace has no ledger")
     return openFiles(ports, files, await ownerIdentity(ports, files.header.owner))
@@ -41,7 +46,7 @@ export class OpenLedger {
 
   /** The ledger, made with a software owner key when there is none yet. `created` tells which. */
   static async openOrCreate(
-    ports: Ports,
+    ports: LedgerPorts,
   ): Promise<{ readonly ledger: OpenLedger; readonly created: boolean }> {
     if ((await ports.ledger.read()) !== null) return { ledger: await OpenLedger.open(ports), created: false }
     try {
@@ -54,7 +59,7 @@ export class OpenLedger {
   }
 
   constructor(
-    ports: Ports,
+    ports: LedgerPorts,
     header: LedgerHeader,
     masterKey: Uint8Array,
     identity: Identity,
@@ -128,7 +133,11 @@ export class OpenLedger {
 }
 
 /** Throws LEDGER_DAMAGED, WRONG_KEY: every segment must open and follow the one before. */
-export async function openFiles(ports: Ports, files: LedgerFiles, identity: Identity): Promise<OpenLedger> {
+export async function openFiles(
+  ports: LedgerPorts,
+  files: LedgerFiles,
+  identity: Identity,
+): Promise<OpenLedger> {
   const masterKey = await decryptBytes(files.master, [identity])
   try {
     if (masterKey.length !== MASTER_KEY_BYTES)
@@ -145,7 +154,7 @@ export async function openFiles(ports: Ports, files: LedgerFiles, identity: Iden
  * software key is made and kept beside it. Throws LEDGER_EXISTS, RECIPIENT_INVALID, RECIPIENTS_MIXED, KEY_NOT_FOUND.
  */
 export async function createLedger(
-  ports: Ports,
+  ports: LedgerPorts,
   owner: OwnerKey,
   backups: readonly string[],
 ): Promise<LedgerHeader> {
@@ -170,7 +179,7 @@ export async function createLedger(
 }
 
 /** The identity that opens a ledger of this owner, from beside it or from the key store. */
-async function ownerIdentity(ports: Ports, owner: OwnerKey): Promise<Identity> {
+async function ownerIdentity(ports: LedgerPorts, owner: OwnerKey): Promise<Identity> {
   if (owner.kind === "file") return ports.ledger.ownerIdentity()
   return ports.keys.identity(await ports.keys.find(owner.name, "device"))
 }
@@ -190,7 +199,7 @@ async function readEntries(files: LedgerFiles, identity: Identity) {
   return { entries, segments: files.segments.length, previous }
 }
 
-function makeOwner(ports: Ports): { readonly recipient: string; readonly identity: string } {
+function makeOwner(ports: LedgerPorts): { readonly recipient: string; readonly identity: string } {
   const { secretKey, recipient } = generateX25519(ports.random)
   try {
     return { recipient, identity: x25519IdentityText(secretKey) }
@@ -199,7 +208,7 @@ function makeOwner(ports: Ports): { readonly recipient: string; readonly identit
   }
 }
 
-async function recipientOf(ports: Ports, name: string): Promise<string> {
+async function recipientOf(ports: LedgerPorts, name: string): Promise<string> {
   const { recipient } = await ports.keys.find(name, "device")
   if (recipient === null) throw new AppError("KEY_PURPOSE", `key ${name} cannot open anything`)
   return recipient

@@ -15,7 +15,7 @@ import { readOverlay } from "../../../main/core/watermark/overlay.ts"
 import { strengthOf, type PlannedTensor } from "../../../main/core/watermark/plan.ts"
 import { CODE, DECOY } from "../../../main/core/watermark/streams.ts"
 import { codeWordBits } from "../../../main/core/watermark/tardos.ts"
-import { block, int, join, tag, varint, type Bytes } from "../../support/protobuf.ts"
+import { block, join, tag, varint, type Bytes } from "../../support/protobuf.ts"
 import { corpusFile, external, graphOf, model, tensor, TYPE } from "../../support/onnx-models.ts"
 
 const MASTER = new Uint8Array(32).fill(5)
