@@ -16,6 +16,7 @@ import { keyStore } from "./keys/store.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
+import { credentialFiles } from "./registry/credentials.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
@@ -54,6 +55,12 @@ export function localPorts(
   const keyFolder = path.join(workspace, "keys")
   const providers = [softwareProvider(keyFolder, random, prompter)]
   const keys = keyStore(keyFolder, providers, now)
+  const remote = registries({
+    pathOf: files.pathOf,
+    credentials: credentialFiles(process.env),
+    environment: process.env,
+    now,
+  })
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
@@ -65,7 +72,7 @@ export function localPorts(
     runtime: runtimeLauncher,
     reports: reportRenderer,
     machine: localMachine(workspace),
-    registries: registries(files.pathOf),
+    registries: remote,
     ledger: ledgerFolder(path.join(workspace, "ledger")),
     trials: trialLauncher,
     markKernel: portableKernel,
@@ -81,6 +88,7 @@ export function localPorts(
   return {
     ports,
     close: async () => {
+      remote.close()
       await Promise.all(providers.map(async (provider) => provider.close()))
       await backend.close()
     },

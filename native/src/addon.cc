@@ -2,11 +2,13 @@
 
 namespace sealwright {
 void AddPayload(napi_env env, napi_value exports);
+void AddLockdown(napi_env env, napi_value exports);
 void AddTrace(napi_env env, napi_value exports);
 }  // namespace sealwright
 
 NAPI_MODULE_INIT() {
   sealwright::AddPayload(env, exports);
+  sealwright::AddLockdown(env, exports);
   sealwright::AddTrace(env, exports);
   return exports;
 }
