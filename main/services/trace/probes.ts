@@ -142,9 +142,8 @@ function toBatches(rows: readonly Float32Array[], { name, type, shape }: ValueIn
   const inner = shape.slice(1).map((dim) => (typeof dim === "number" ? dim : 1))
   const out: Tensor[] = []
   for (let row = 0; row < rows.length; row += size) {
-    const part = rows.slice(row, row + size)
-    const last = part.at(-1)
-    while (part.length < size && last !== undefined) part.push(last)
+    const last = rows.length - 1
+    const part = Array.from({ length: size }, (_, i) => rows[Math.min(row + i, last)] ?? new Float32Array(0))
     const data = Buffer.concat(part.map((values) => new Uint8Array(values.buffer)))
     out.push({ name, type, shape: [size, ...inner], data })
   }
