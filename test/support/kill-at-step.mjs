@@ -24,18 +24,19 @@ const open = fsp.open
 fsp.open = async (...args) => {
   next()
   const handle = await open(...args)
-  const { writeFile, sync } = handle
+  const writeFile = handle.writeFile.bind(handle)
+  const sync = handle.sync.bind(handle)
   handle.writeFile = async (bytes) => {
     step += 1
     if (step === killAt) {
       await handle.write(bytes, 0, Math.floor(bytes.length / 2))
       process.kill(process.pid, "SIGKILL")
     }
-    return writeFile.call(handle, bytes)
+    return writeFile(bytes)
   }
   handle.sync = async () => {
     next()
-    return sync.call(handle)
+    return sync()
   }
   return handle
 }

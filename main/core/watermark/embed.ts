@@ -25,7 +25,7 @@ export type Edition =
  * weight then has the sign, exponent and first seven fraction bits of its marked value. A tensor with exact zeros keeps none,
  * or its zeros would not stay zero.
  */
-export function keptBytes({ dataType, live, elementCount }: OriginalTensor): number {
+function keptBytes({ dataType, live, elementCount }: OriginalTensor): number {
   return dataType === "FLOAT" && live === elementCount ? 2 : 0
 }
 

@@ -4,7 +4,6 @@ import type { ExportedLedger, Ledger } from "../../contract/schema/ledger.ts"
 import { engineRouter } from "../../contract/server.ts"
 import type { FileRef } from "../../contract/schema/base.ts"
 import { readUtf8, wipe } from "../../core/bytes/bytes.ts"
-import { foldEntries } from "../../core/watermark/ledger.ts"
 import type { Ports } from "../ports.ts"
 import type { LedgerFiles } from "../ports/ledger.ts"
 import { readBackup, writeBackup } from "./backup.ts"
@@ -90,7 +89,7 @@ async function importLedger(ports: Ports, ref: FileRef, identityRef: FileRef | n
 
 function describe(ledger: OpenLedger): Ledger {
   const { header, segments } = ledger
-  const { devices, plans, issued, exportedAt }: ReturnType<typeof foldEntries> = ledger.state
+  const { devices, plans, issued, exportedAt } = ledger.state
   return {
     id: header.id,
     createdAt: header.createdAt,

@@ -15,7 +15,7 @@ export interface Distortion {
 }
 
 /** A change of this many standard deviations on either side may flip rows whose margin is smaller, and only those. */
-export const WIDE_MARGIN = 0.2
+const WIDE_MARGIN = 0.2
 
 /** Compares outputs with those of the unchanged model. */
 export function measureDistortion(before: Outputs, after: Outputs): Distortion {
@@ -47,7 +47,7 @@ export function measureDistortion(before: Outputs, after: Outputs): Distortion {
 }
 
 /** The output that looks like class scores: [rows, classes]. -1 when there is none. */
-export function classOutput(outputs: readonly Tensor[]): number {
+function classOutput(outputs: readonly Tensor[]): number {
   return outputs.findIndex(
     ({ type, shape }) => type.startsWith("float") && shape.length === 2 && (shape[1] ?? 0) > 1,
   )

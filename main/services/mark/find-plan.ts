@@ -25,7 +25,7 @@ const SYNTHETIC_SHARE = 0.5
 /** Strength of the noise that sensitivities are measured with, in σ. */
 const PROBE = 0.02
 /** Two trials a tensor, or one when there are many. */
-const MANY_TENSORS = 16
+const MANY_TENSORS = 6
 const MAX_STEPS = 8
 
 /** Strengths where nothing can be tried: the same for every tensor. */

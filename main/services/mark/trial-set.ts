@@ -20,7 +20,7 @@ export interface TrialSet {
 }
 
 /** Rows of each half at most: enough to tell 1 % from 2 %, and quick. */
-const MAX_ROWS = 256
+const MAX_ROWS = 128
 const SYNTHETIC_ROWS = 64
 
 /** Throws INPUT_MISMATCH for arrays the model does not take, NPY_MALFORMED, NPY_UNSUPPORTED. */

