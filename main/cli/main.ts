@@ -8,11 +8,16 @@ import { registerKeys } from "./commands/keys.ts"
 import { registerLedger } from "./commands/ledger.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
+import { registerPull } from "./commands/pull.ts"
+import { registerPush } from "./commands/push.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
+import { registerRegistry } from "./commands/registry.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerRuntime } from "./commands/runtime.ts"
 import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
 import { registerTrace } from "./commands/trace.ts"
+import { registerSync } from "./commands/sync.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { Context, type GlobalOptions } from "./context.ts"
@@ -32,9 +37,14 @@ const COMMANDS: readonly Register[] = [
   registerVerify,
   registerOpen,
   registerRun,
+  registerRuntime,
   registerValidate,
   registerTrace,
   registerLedger,
+  registerPush,
+  registerPull,
+  registerSync,
+  registerRegistry,
   registerDoctor,
   registerServe,
 ]

@@ -6,6 +6,18 @@ import { eventIterator, oc } from "@orpc/contract"
 import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
 import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
+import {
+  acceptedSchema,
+  acceptSchema,
+  enrolledSchema,
+  enrolSchema,
+  initDeviceSchema,
+  initialisedSchema,
+  respondedSchema,
+  respondSchema,
+  revocationSchema,
+  revokedSchema,
+} from "./schema/enrolment.ts"
 import { inspectSchema, summarySchema } from "./schema/inspect.ts"
 import { packageEntrySchema, packageFileSchema, sampleSchema } from "./schema/library.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
@@ -18,6 +30,30 @@ import {
 } from "./schema/ledger.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
+import {
+  clearClientSchema,
+  runtimeIdSchema,
+  servedSchema,
+  startEventSchema,
+  startRuntimeSchema,
+} from "./schema/serving.ts"
+import {
+  listTagsSchema,
+  loginResultSchema,
+  loginSchema,
+  logoutResultSchema,
+  logoutSchema,
+  pullEventSchema,
+  pullSchema,
+  pushEventSchema,
+  pushSchema,
+  queuedPushSchema,
+  registryCheckSchema,
+  registryHostSchema,
+  syncEventSchema,
+  syncSchema,
+  tagListSchema,
+} from "./schema/registry.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
 import {
   assembleSchema,
@@ -67,12 +103,26 @@ export const clientContract = {
     forget: oc.input(packageFileSchema).output(packageEntrySchema),
     sample: oc.output(sampleSchema),
   },
+  enrolment: {
+    init: oc.input(initDeviceSchema).output(initialisedSchema),
+    enrol: oc.input(enrolSchema).output(enrolledSchema),
+    respond: oc.input(respondSchema).output(respondedSchema),
+    accept: oc.input(acceptSchema).output(acceptedSchema),
+    revoke: oc.input(revocationSchema).output(revokedSchema),
+  },
   protect: oc.input(protectSchema).output(eventIterator(protectEventSchema)),
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
   trace: oc.input(traceSchema).output(eventIterator(traceEventSchema)),
   traceBlackbox: oc.input(traceBlackboxSchema).output(eventIterator(traceBlackboxEventSchema)),
+  runtimes: {
+    /** The result is a runtime that answers; it stays after the job. */
+    start: oc.input(startRuntimeSchema).output(eventIterator(startEventSchema)),
+    list: oc.output(z.array(servedSchema)),
+    stop: oc.input(runtimeIdSchema).output(servedSchema),
+    clear: oc.input(clearClientSchema).output(servedSchema),
+  },
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
   ledger: {
@@ -80,6 +130,20 @@ export const clientContract = {
     status: oc.output(ledgerSchema),
     export: oc.input(exportLedgerSchema).output(exportedLedgerSchema),
     import: oc.input(importLedgerSchema).output(ledgerSchema),
+  },
+  registry: {
+    push: oc.input(pushSchema).output(eventIterator(pushEventSchema)),
+    pull: oc.input(pullSchema).output(eventIterator(pullEventSchema)),
+    sync: oc.input(syncSchema).output(eventIterator(syncEventSchema)),
+    queue: {
+      add: oc.input(pushSchema).output(queuedPushSchema),
+      list: oc.output(z.array(queuedPushSchema)),
+      remove: oc.input(z.strictObject({ id: z.string() })).output(queuedPushSchema),
+    },
+    login: oc.input(loginSchema).output(loginResultSchema),
+    logout: oc.input(logoutSchema).output(logoutResultSchema),
+    check: oc.input(registryHostSchema).output(registryCheckSchema),
+    list: oc.input(listTagsSchema).output(tagListSchema),
   },
   jobs: {
     list: oc.output(z.array(jobSchema)),

@@ -12,13 +12,21 @@ import { localMachine } from "./machine.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
-import { keyStore } from "./keys/store.ts"
+import { keyRecords, keyStore } from "./keys/store.ts"
+import { enrolmentFiles } from "./enrolment/enrolment-files.ts"
+import { tpmAttestor, tpmCounters } from "./keys/tpm2/attestor.ts"
+import { Tpm2Provider } from "./keys/tpm2/provider.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
 import { credentialFiles } from "./registry/credentials.ts"
+import { pushQueue } from "./registry/push-queue.ts"
+import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
+import { auditLog } from "./serving/audit-log.ts"
+import { runBudgets } from "./serving/run-budgets.ts"
+import { servedRuntimes } from "./serving/served-runtimes.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
 import { traceEngine } from "./trace/code-words.ts"
@@ -34,12 +42,14 @@ const MAX_CIPHER_WORKERS = 4
 export interface PortOptions {
   /** Who is asked for passphrases and PINs; nobody unless given. */
   readonly prompter?: Prompter
+  /** The TPM to use whatever a key's record says, in tpm2-tss syntax; SEALWRIGHT_TCTI unless given. */
+  readonly tcti?: string
 }
 
 /** `workspace`: the folder that holds keys, devices and trust. `close` ends what the ports started. */
 export function localPorts(
   workspace: string,
-  { prompter = noPrompter }: PortOptions = {},
+  { prompter = noPrompter, tcti = process.env["SEALWRIGHT_TCTI"] }: PortOptions = {},
 ): {
   readonly ports: Ports
   readonly close: () => Promise<void>
@@ -53,11 +63,14 @@ export function localPorts(
   const random = (size: number) => new Uint8Array(randomBytes(size))
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
-  const providers = [softwareProvider(keyFolder, random, prompter)]
-  const keys = keyStore(keyFolder, providers, now)
+  const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
+  const providers = [softwareProvider(keyFolder, random, prompter), tpm2]
+  const records = keyRecords(keyFolder)
+  const keys = keyStore(records, providers, now)
+  const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,
-    credentials: credentialFiles(process.env),
+    credentials,
     environment: process.env,
     now,
   })
@@ -65,17 +78,25 @@ export function localPorts(
     files,
     payload: payloadEngine(backend),
     keys,
+    attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
+    counters: tpmCounters(tpm2),
+    enrolments: enrolmentFiles(path.join(workspace, "enrolment")),
     devices: deviceFiles(path.join(workspace, "devices")),
     documents: documentFiles(path.join(workspace, "documents")),
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
+    budgets: runBudgets(path.join(workspace, "budgets")),
+    audit: auditLog(path.join(workspace, "audit.jsonl")),
+    served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
-    registries: remote,
     ledger: ledgerFolder(path.join(workspace, "ledger")),
     trials: trialLauncher,
     markKernel: portableKernel,
+    registries: remote,
+    registryAccess: registryAccess(credentials, prompter, remote.connect),
+    pushes: pushQueue(path.join(workspace, "pushes"), files, now),
     tracing: traceEngine,
     suspects: suspectCommands,
     random,

@@ -1,6 +1,7 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
 import { addDevice, removeDevice } from "./devices.ts"
+import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
 import { ledgerHandlers } from "./ledger/handlers.ts"
@@ -9,7 +10,9 @@ import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
+import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
+import { servingHandlers } from "./serving/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
 import { traceBlackbox } from "./trace/trace-blackbox.ts"
 import { trace } from "./trace/trace.ts"
@@ -46,6 +49,8 @@ export function createEngine(ports: Ports): EngineRouter {
     },
     trust: trustHandlers(ports),
     library: libraryHandlers(ports),
+    enrolment: enrolmentHandlers(ports),
+    registry: registryHandlers(ports, jobs),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(
         `protect ${ports.files.nameOf(input.model)}`,
@@ -76,6 +81,7 @@ export function createEngine(ports: Ports): EngineRouter {
     traceBlackbox: os.traceBlackbox.handler(async ({ input, signal }) =>
       jobs.start("trace by answers", async (job) => traceBlackbox(ports, input, job), signal),
     ),
+    runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(
         `validate ${ports.files.nameOf(input.file)}`,

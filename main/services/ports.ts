@@ -8,11 +8,14 @@ import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { MarkKernel } from "../core/watermark/kernel.ts"
+import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
+import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Documents } from "./ports/documents.ts"
+import type { Enrolments } from "./ports/enrolment.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { LedgerStore } from "./ports/ledger.ts"
 import type { PackageLibrary } from "./ports/library.ts"
-import type { Registries } from "./ports/registry.ts"
+import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
 import type { SuspectCommands } from "./ports/suspect.ts"
 import type { TraceEngine } from "./ports/trace.ts"
 import type { TrialLauncher } from "./ports/trial.ts"
@@ -22,11 +25,17 @@ export interface Ports {
   readonly files: Files
   readonly payload: PayloadEngine
   readonly keys: KeyStore
+  readonly attestor: Attestor
+  readonly counters: HardwareCounters
   readonly devices: DeviceStore
+  readonly enrolments: Enrolments
   readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly documents: Documents
   readonly runtime: RuntimeLauncher
+  readonly budgets: RunBudgets
+  readonly audit: AuditLog
+  readonly served: ServedRuntimes
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
@@ -36,6 +45,8 @@ export interface Ports {
   readonly markKernel: MarkKernel
   readonly tracing: TraceEngine
   readonly suspects: SuspectCommands
+  readonly registryAccess: RegistryAccess
+  readonly pushes: PushQueue
   readonly random: Random
   /** The time now. */
   readonly now: () => Date

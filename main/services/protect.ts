@@ -1,5 +1,6 @@
 /** Model in, sealed package out (docs/FORMAT.md 8). */
 import { AppError } from "../contract/errors.ts"
+import type { FileRef } from "../contract/schema/base.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { Protected, ProtectRequest } from "../contract/schema/protect.ts"
 import { encryptBytes, startFile } from "../core/age/file.ts"
@@ -16,6 +17,7 @@ import {
   type JsonObject,
 } from "../core/attest/statement.ts"
 import { concat, isEqual, toHex, wipe } from "../core/bytes/bytes.ts"
+import { readAll } from "../core/bytes/source.ts"
 import {
   blobOf,
   bundleManifest,
@@ -27,7 +29,7 @@ import { MEDIA } from "../core/oci/media-types.ts"
 import { MODEL_SIGNATURE_NAME } from "../core/oci/payload-archive.ts"
 import { TAR_END, tarHeader, tarPadding } from "../core/oci/tar.ts"
 import { writeGrant } from "../core/policy/grant.ts"
-import { OPEN_POLICY } from "../core/policy/policy.ts"
+import { OPEN_POLICY, parsePolicy, type Policy } from "../core/policy/policy.ts"
 import type { Edition } from "../core/watermark/embed.ts"
 import { overlayDevice } from "../core/watermark/overlay-apply.ts"
 import type { OverlayBinding } from "../core/watermark/overlay.ts"
@@ -50,6 +52,7 @@ const COPIES_AT_ONCE = 64
 export async function protect(ports: Ports, request: ProtectRequest, job: JobContext): Promise<Protected> {
   const startedAt = performance.now()
   const targets = await findTargets(ports, request)
+  const policy = request.policy === null ? OPEN_POLICY : await readPolicy(ports, request.policy)
   const signing = await chooseSigningKey(ports, request.signingKey)
   const model = await openModel(ports.files, request.model)
   try {
@@ -63,7 +66,7 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
           ? null
           : await Marking.prepare(ports, request.mark, model, request.mode, fileStarts(model), job)
       try {
-        const desk = new Desk(ports, request, signing, model, marking, job)
+        const desk = new Desk(ports, request, policy, signing, model, marking, job)
         const sealed = await desk.seal(new SealWriter(output), targets)
         await checkUnchanged(model)
         job.signal.throwIfAborted()
@@ -83,6 +86,19 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
     await model.close()
   }
 }
+
+/** Throws POLICY_MALFORMED, also for a file too large to be a policy, and what opening it throws. */
+async function readPolicy(ports: Ports, ref: FileRef): Promise<Policy> {
+  const file = await ports.files.open(ref)
+  try {
+    const tooLarge = () => new AppError("POLICY_MALFORMED", `${file.name} is too large for a policy`)
+    return parsePolicy(await readAll(file, MAX_POLICY_BYTES, tooLarge))
+  } finally {
+    await file.close()
+  }
+}
+
+const MAX_POLICY_BYTES = 1 << 20
 
 interface Targets {
   readonly devices: readonly { readonly device: Device; readonly recipient: Recipient }[]
@@ -127,6 +143,7 @@ class Desk {
   readonly #model: OpenModel
   readonly #marking: Marking | null
   readonly #job: JobContext
+  readonly #policy: Policy
   readonly #createdAt: string
   /** Digests of the model's files in the first pass; every later pass must see the same bytes. */
   #digests: readonly Uint8Array[] | null = null
@@ -134,6 +151,7 @@ class Desk {
   constructor(
     ports: Ports,
     request: ProtectRequest,
+    policy: Policy,
     signing: ChosenKey,
     model: OpenModel,
     marking: Marking | null,
@@ -145,6 +163,7 @@ class Desk {
     this.#signing = signing
     this.#model = model
     this.#job = job
+    this.#policy = policy
     this.#createdAt = ports.now().toISOString()
   }
 
@@ -326,7 +345,7 @@ class Desk {
         device: device.name,
         package: copy.package.digest,
         model: { root: copy.modelRoot },
-        policy: OPEN_POLICY,
+        policy: this.#policy,
         issuedAt: this.#createdAt,
       },
       releaseIdentity: copy.releaseIdentity,

@@ -51,6 +51,7 @@ export async function quickstart(
       escrow: [],
       mode: "individual",
       mark: { calibration: null, labels: null, normalise: null, budget: null },
+      policy: null,
       output: { file, replace },
     },
     job,

@@ -5,8 +5,9 @@
 import type { Bench, Figure } from "./bench.ts"
 import { markBenches } from "./mark/mark.ts"
 import { payloadBench } from "./payload.ts"
+import { registryBench } from "./registry.ts"
 
-const BENCHES: readonly Bench[] = [payloadBench, ...markBenches]
+const BENCHES: readonly Bench[] = [payloadBench, registryBench, ...markBenches]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))

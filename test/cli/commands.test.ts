@@ -33,6 +33,13 @@ const COMMANDS = [
   "run",
   "validate",
   "trace",
+  "push",
+  "pull",
+  "sync",
+  "registry login",
+  "registry logout",
+  "registry check",
+  "registry list",
   "doctor",
 ]
 

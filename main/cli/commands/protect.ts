@@ -16,6 +16,7 @@ interface Options {
   readonly labels?: string
   readonly normalise?: string
   readonly markBudget?: string
+  readonly policy?: string
   readonly output: string
   readonly force?: boolean
 }
@@ -37,6 +38,10 @@ export const registerProtect: Register = (program, run) => {
     .option("--labels <array>", "right answers for them, .npy")
     .option("--normalise <mean,std>", "feed (x - mean) / std, with x/255 for bytes")
     .option("--mark-budget <percent>", "largest change of the outputs, in percent of their spread")
+    .option(
+      "--policy <file>",
+      "JSON file: validity window, runtime level, firewall rules (docs/FORMAT.md 5.2)",
+    )
     .requiredOption("-o, --output <file>", "the .seal file to write")
     .option("--force", "replace the output if it exists")
     .description("sign, encrypt and package a model for devices")
@@ -55,6 +60,7 @@ export const registerProtect: Register = (program, run) => {
               escrow: [...(options.escrow ?? [])],
               mode: parseMode(options.mode),
               mark: options.mark ? await markOf(context, options) : null,
+              policy: await context.optionalFile(options.policy),
               output: { file: await context.file(options.output), replace: options.force === true },
             },
             control,

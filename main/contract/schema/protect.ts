@@ -21,6 +21,8 @@ export const protectSchema = z.strictObject({
   mark: markRequestSchema
     .nullable()
     .default({ calibration: null, labels: null, normalise: null, budget: null }),
+  /** What the grants allow, as a JSON file in the form of docs/FORMAT.md; null allows everything. */
+  policy: fileRefSchema.nullable().default(null),
   output: outputSchema,
 })
 export type ProtectRequest = z.infer<typeof protectSchema>
