@@ -3,20 +3,13 @@
  * miss their limit are printed like all others: a timing never fails a run.
  */
 import type { Bench, Figure } from "./bench.ts"
-<<<<<<< HEAD
 import { markBenches } from "./mark/mark.ts"
-=======
 import { markEmbedBench } from "./mark-embed.ts"
->>>>>>> mark
 import { payloadBench } from "./payload.ts"
 import { registryBench } from "./registry.ts"
 import { runtimeBench } from "./runtime.ts"
 
-<<<<<<< HEAD
-const BENCHES: readonly Bench[] = [payloadBench, registryBench, ...markBenches]
-=======
-const BENCHES: readonly Bench[] = [payloadBench, registryBench, runtimeBench, markEmbedBench]
->>>>>>> mark
+const BENCHES: readonly Bench[] = [payloadBench, registryBench, runtimeBench, markEmbedBench, ...markBenches]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))
