@@ -8,6 +8,7 @@ import type { JobContext } from "./jobs.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { isMarked, notAppliedIn } from "./not-applied.ts"
 import type { Files, Ports, RuntimeOptions, RuntimeProcess } from "./ports.ts"
+import { randomFeed } from "./random-feed.ts"
 import { loadSealedModel, type SealedModel } from "./sealed-model.ts"
 import { compareOutputs, median, Scorer, summarise } from "./statistics.ts"
 
@@ -49,8 +50,14 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
     const { plain, sealed } = loading
     const opened = isMarked(sealed.statement) ? await loadOpened(ports, request, job.signal) : null
     try {
-      const inputs = [{ name: null, file: request.data }]
-      const feed = await openFeed(ports.files, { ...request, inputs }, plain.model.inputs)
+      const feed =
+        request.data === null
+          ? randomFeed(plain.model.inputs)
+          : await openFeed(
+              ports.files,
+              { ...request, inputs: [{ name: null, file: request.data }] },
+              plain.model.inputs,
+            )
       try {
         const labels = request.labels === null ? null : await readLabels(ports.files, request.labels, feed)
         const outcome = await compare(plain, sealed.runtime, opened, feed, labels, job)
@@ -69,7 +76,7 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
           data: {
             name: feed.names[0] ?? "",
             rows: feed.rows,
-            sha256: await digestOf(ports, request.data, job),
+            sha256: request.data === null ? "none, made up" : await digestOf(ports, request.data, job),
           },
           machine: ports.machine.describe(),
           level: sealed.runtime.level.reached,
@@ -207,8 +214,13 @@ async function compare(
       scorers ??= labels === null ? null : newScorers(timed.plain.outputs, labels)
       scorers?.plain.add(timed.plain.outputs)
       scorers?.sealed.add(timed.sealed.outputs)
-      control.progress(row + rows)
     }
+    const comparedRows = pass === 0 ? Math.min(row + feed.batch, feed.rows) : feed.rows
+    control.progress(comparedRows, {
+      calls: pass > 0 || call >= WARM_UP_CALLS ? [[timed.plain.sessionMs, timed.sealedMs]] : [],
+      identicalRows,
+      comparedRows,
+    })
     row += feed.batch
     if (row < feed.rows) continue
     row = 0

@@ -8,8 +8,16 @@ import { markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
 import { registryBench } from "./registry.ts"
 import { runtimeBench } from "./runtime.ts"
+import { spineBench } from "./spine.ts"
 
-const BENCHES: readonly Bench[] = [payloadBench, registryBench, runtimeBench, markEmbedBench, ...markBenches]
+const BENCHES: readonly Bench[] = [
+  payloadBench,
+  spineBench,
+  registryBench,
+  runtimeBench,
+  markEmbedBench,
+  ...markBenches,
+]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))

@@ -10,7 +10,8 @@ export const validateSchema = z.strictObject({
   device: nameSchema,
   trust: fileRefSchema.nullable(),
   model: fileRefSchema,
-  data: fileRefSchema,
+  /** Inputs, .npy; null takes random ones, which tell nothing of accuracy. */
+  data: fileRefSchema.nullable(),
   labels: fileRefSchema.nullable(),
   normalise: normaliseSchema.nullable(),
   batch: z.int().positive().max(65_536).nullable(),

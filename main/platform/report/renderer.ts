@@ -1,8 +1,13 @@
 import type { ReportRenderer } from "../../services/ports.ts"
-import { tracePage } from "./trace-page.ts"
-import { validationPage } from "./validation-page.ts"
 
+/** The plotting library is large, so it is loaded when there is something to plot. */
 export const reportRenderer: ReportRenderer = {
-  validation: async (validation) => validationPage(validation),
-  trace: async (result, scores) => tracePage(result, scores),
+  validation: async (validation) => {
+    const { validationPage } = await import("./validation-page.ts")
+    return validationPage(validation)
+  },
+  trace: async (result, scores) => {
+    const { tracePage } = await import("./trace-page.ts")
+    return tracePage(result, scores)
+  },
 }
