@@ -128,6 +128,7 @@ const TABLE = {
     "The grant is outside its validity window: ask for a new one, or check the clock.",
   ],
   VERDICT_REFUSED: [EXIT.refused, "Run `sealwright verify` on the file to see every check."],
+  GATE_MALFORMED: [EXIT.input, "docs/FORMAT.md lists what a gate may hold; every field may be left out."],
   GATE_FAILED: [EXIT.refused, "Open the report to see which figure is outside its limit."],
 
   KEY_NOT_FOUND: [EXIT.missing, "Run `sealwright keys list` to see the keys of this workspace."],

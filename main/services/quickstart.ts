@@ -65,7 +65,17 @@ export async function quickstart(
   const ran = await run(ports, { ...access, inputs, normalise, batch: null, level: null, output }, job)
   const { validation, files } = await validate(
     ports,
-    { ...access, model, data, labels, normalise, batch: null, report: { file: folder, replace } },
+    {
+      ...access,
+      model,
+      data,
+      labels,
+      normalise,
+      batch: null,
+      gate: null,
+      sign: null,
+      report: { file: folder, replace },
+    },
     job,
   )
   return {

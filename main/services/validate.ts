@@ -1,7 +1,13 @@
 /** Plain and sealed side by side on the user's own data: equality, latency, load time, memory, accuracy. */
 import { AppError } from "../contract/errors.ts"
 import type { Validated, ValidateRequest, Validation } from "../contract/schema/validate.ts"
+import type { FileRef } from "../contract/schema/base.ts"
+import type { JsonObject } from "../core/attest/statement.ts"
 import { toHex, toUtf8 } from "../core/bytes/bytes.ts"
+import { readAll } from "../core/bytes/source.ts"
+import { judgeGate, parseGate, type GateLimits } from "../core/policy/gate.ts"
+import { attachStatement } from "./validation/attach.ts"
+import { measureLanes } from "./validation/lanes.ts"
 import { readNpyHeader, readNpyRows, npyRowCount, type NpyRows } from "../core/bytes/npy.ts"
 import { openFeed, type Feed } from "./feed.ts"
 import type { JobContext } from "./jobs.ts"
@@ -30,20 +36,59 @@ export async function validate(ports: Ports, request: ValidateRequest, job: JobC
   const page = await ports.files.create(reportFile, options)
   const data = await ports.files.create(dataFile, options)
   try {
-    const validation = await measure(ports, request, job)
+    const limits = request.gate === null ? {} : await readGate(ports, request.gate)
+    const validation = await measure(ports, request, limits, job)
     await data.write(0, toUtf8(`${JSON.stringify(validation, null, 2)}\n`))
     await page.write(0, toUtf8(await ports.reports.validation(validation)))
     job.signal.throwIfAborted()
     await data.commit()
     await page.commit()
-    return { validation, files: ["report.html", "report.json"] }
+    const files = ["report.html", "report.json"]
+    if (request.sign === null) return { validation, files, signedBy: null }
+    const { signedBy, fingerprint } = await attachStatement(
+      ports,
+      request.file,
+      validation.package.digest,
+      { name: "validation", predicate: predicateOf(validation), createdAt: validation.createdAt },
+      request.sign.key,
+      job,
+    )
+    return { validation, files, signedBy: { key: signedBy, fingerprint } }
   } finally {
     await page.discard()
     await data.discard()
   }
 }
 
-async function measure(ports: Ports, request: ValidateRequest, job: JobContext): Promise<Validation> {
+/** Throws GATE_MALFORMED, also for a file too large to be a gate. */
+async function readGate(ports: Ports, ref: FileRef): Promise<GateLimits> {
+  const file = await ports.files.open(ref)
+  try {
+    const tooLarge = () => new AppError("GATE_MALFORMED", `${file.name} is too large for a gate`)
+    return parseGate(await readAll(file, MAX_GATE_BYTES, tooLarge))
+  } finally {
+    await file.close()
+  }
+}
+
+const MAX_GATE_BYTES = 1 << 16
+
+/** What is signed: the figures, without the samples they came from and without names of the model or the data. */
+function predicateOf(validation: Validation): JsonObject {
+  const { samplesMs, model, data, package: pkg, ...figures } = validation
+  void samplesMs
+  void pkg
+  const public_ = { ...figures, model: { parameters: model.parameters }, data: { rows: data.rows } }
+  // The schema made it, so it holds nothing but JSON.
+  return JSON.parse(JSON.stringify(public_)) as JsonObject
+}
+
+async function measure(
+  ports: Ports,
+  request: ValidateRequest,
+  limits: GateLimits,
+  job: JobContext,
+): Promise<Validation> {
   const model = await openModel(ports.files, request.model)
   try {
     const loading = await loadBoth(ports, request, model, job)
@@ -63,6 +108,15 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
         const outcome = await compare(plain, sealed.runtime, opened, feed, labels, job)
         const latencyPlain = summarise(outcome.samplesMs.plain)
         const latencySealed = summarise(outcome.samplesMs.sealed)
+        const { lanes, skipped } = await measureLanes(ports, request, plain, feed, job)
+        const gate = judgeGate(limits, {
+          isIdentical: outcome.equality.identicalRows === outcome.equality.rows,
+          accuracy: outcome.accuracy,
+          p50Overhead: latencySealed.p50 / latencyPlain.p50,
+          p95Overhead: latencySealed.p95 / latencyPlain.p95,
+          loadRatio: loading.loadMs.sealed / loading.loadMs.plain,
+          level: sealed.runtime.level.reached,
+        })
         return {
           version: 1,
           createdAt: ports.now().toISOString(),
@@ -92,6 +146,9 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
           },
           loadMs: loading.loadMs,
           peakMemoryBytes: { plain: await plain.peakMemory(), sealed: await sealed.runtime.peakMemory() },
+          lanes,
+          skippedLanes: skipped,
+          gate: { passed: gate.passed, lines: [...gate.lines] },
           samplesMs: outcome.samplesMs,
           notApplied: notAppliedIn(sealed.statement),
         }
