@@ -1,5 +1,6 @@
 /** One run of Protect: mark, encrypt and sign, verify, measure; each step says how far it is and what it found. */
 import type { FileRef, Mode, Progress } from "../../../main/contract/schema/base.ts"
+import type { Mark } from "../../../main/contract/schema/mark.ts"
 import type { Device } from "../../../main/contract/schema/keys.ts"
 import type { Protected } from "../../../main/contract/schema/protect.ts"
 import type { Validated } from "../../../main/contract/schema/validate.ts"
@@ -11,7 +12,7 @@ import type { OpenModel } from "../../api/open-models.ts"
 import { refresh } from "../../api/queries.ts"
 import { Store } from "../../api/store.ts"
 import type { StepLine } from "../../ui/step-bar.tsx"
-import { plural } from "../../ui/units.ts"
+import { countText, percentText, plural } from "../../ui/units.ts"
 import { ensureDevices } from "./defaults.ts"
 
 export interface ProtectOutcome {
@@ -89,7 +90,7 @@ async function run(choice: ProtectChoice, abort: AbortController, change: Change
   const startedAt = performance.now()
   const { client } = connection
   const { model } = choice
-  change("encrypt", { state: "running" })
+  change("mark", { state: "running" })
   await ensureDevices(choice.devices, choice.known)
   const devices = await client.devices.list()
   const stem = model.name.replace(/\.(onnx|ort)$/i, "")
@@ -114,7 +115,9 @@ async function run(choice: ProtectChoice, abort: AbortController, change: Change
   const unmarked = made.notApplied.find(({ what }) => what === "mark")
   change(
     "mark",
-    unmarked === undefined ? { state: "done", note: "marked" } : { state: "left-out", note: unmarked.why },
+    made.mark === null
+      ? { state: "left-out", progress: null, note: unmarked?.why ?? "" }
+      : { state: "done", progress: null, note: describeMark(made.mark) },
   )
   change("encrypt", { state: "done", note: `to ${plural(made.devices.length, "device")}` })
   change("sign", { state: "done", note: `with ${made.signedBy.key} (${made.signedBy.assurance})` })
@@ -131,9 +134,20 @@ async function run(choice: ProtectChoice, abort: AbortController, change: Change
   return { file: output.file, made, verdict, measured, seconds: (performance.now() - startedAt) / 1000 }
 }
 
+/** Everything before the first encryption prepares the mark. */
 function showProtecting(progress: Progress, change: Change): void {
-  const isMarking = progress.step.startsWith("mark")
-  change(isMarking ? "mark" : "encrypt", { state: "running", progress })
+  if (progress.step.startsWith("encrypt")) {
+    change("mark", { state: "done", progress: null, note: "" })
+    change("encrypt", { state: "running", progress })
+    return
+  }
+  change("mark", { state: "running", progress, note: progress.step })
+}
+
+function describeMark(mark: Mark): string {
+  const weights = `${countText(mark.carriers)} of ${countText(mark.parameters)} weights carry it`
+  const change = mark.measured?.outputChange
+  return change === undefined ? weights : `${weights}; outputs change by ${percentText(change, 2)}`
 }
 
 async function verify(

@@ -99,6 +99,7 @@ function Steps({ model, summary, devices, keys }: StepsProps) {
           <div className="sw-columns">
             <Facts
               rows={[
+                ["Marked", "every copy, so that a leak can be traced to its device"],
                 ["Encrypted to", isReady ? plural(chosen.length, "device") : "choose a device first"],
                 [
                   "Signed with",
