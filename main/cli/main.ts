@@ -16,6 +16,7 @@ import { registerRun } from "./commands/run.ts"
 import { registerRuntime } from "./commands/runtime.ts"
 import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
+import { registerTrace } from "./commands/trace.ts"
 import { registerSync } from "./commands/sync.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
@@ -38,6 +39,7 @@ const COMMANDS: readonly Register[] = [
   registerRun,
   registerRuntime,
   registerValidate,
+  registerTrace,
   registerLedger,
   registerPush,
   registerPull,

@@ -64,6 +64,8 @@ import {
   signRequestSchema,
   trustSchema,
 } from "./schema/trust.ts"
+import { traceBlackboxEventSchema, traceBlackboxSchema } from "./schema/trace-blackbox.ts"
+import { traceEventSchema, traceSchema } from "./schema/trace.ts"
 import { validateEventSchema, validateSchema } from "./schema/validate.ts"
 import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
 
@@ -112,6 +114,8 @@ export const clientContract = {
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
+  trace: oc.input(traceSchema).output(eventIterator(traceEventSchema)),
+  traceBlackbox: oc.input(traceBlackboxSchema).output(eventIterator(traceBlackboxEventSchema)),
   runtimes: {
     /** The result is a runtime that answers; it stays after the job. */
     start: oc.input(startRuntimeSchema).output(eventIterator(startEventSchema)),

@@ -144,6 +144,24 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Tracing a suspect to the copy it came from.
+  MARK_ORIGINAL_DIFFERS: [
+    EXIT.input,
+    "Give the very model that was protected: the ledger holds the digests of its weights.",
+  ],
+  MARK_ORIGINAL_MISSING: [
+    EXIT.missing,
+    "Pass the model as it was before it was protected with --original: the mark is read by comparing with it.",
+  ],
+  MARK_UNKNOWN: [
+    EXIT.missing,
+    "This ledger never marked that model: use the ledger it was protected with, or check --original.",
+  ],
+  SUSPECT_ANSWERS: [
+    EXIT.input,
+    'The command must read one JSON line a batch and answer it with one JSON line: {"labels": [class, …]}.',
+  ],
+
   // Enrolment and certificates
   ATTESTATION_MALFORMED: [
     EXIT.input,

@@ -37,6 +37,7 @@ export function localFiles(): Files & { pathOf(this: void, file: FileRef): strin
       await makeFolder(pathOf(folder))
       return refer(path.join(pathOf(folder), name))
     },
+    beside: (file, name) => refer(path.join(path.dirname(pathOf(file)), path.basename(name))),
     nameOf: (file) => path.basename(pathOf(file)),
   }
 }

@@ -29,6 +29,8 @@ import { runBudgets } from "./serving/run-budgets.ts"
 import { servedRuntimes } from "./serving/served-runtimes.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
+import { traceEngine } from "./trace/code-words.ts"
+import { suspectCommands } from "./trace/suspect-command.ts"
 import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
@@ -95,6 +97,8 @@ export function localPorts(
     registries: remote,
     registryAccess: registryAccess(credentials, prompter, remote.connect),
     pushes: pushQueue(path.join(workspace, "pushes"), files, now),
+    tracing: traceEngine,
+    suspects: suspectCommands,
     random,
     now,
     reportFault: (error) => {

@@ -14,6 +14,8 @@ import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
 import { servingHandlers } from "./serving/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
+import { traceBlackbox } from "./trace/trace-blackbox.ts"
+import { trace } from "./trace/trace.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
@@ -68,6 +70,16 @@ export function createEngine(ports: Ports): EngineRouter {
     ),
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
+    ),
+    trace: os.trace.handler(async ({ input, signal }) =>
+      jobs.start(
+        `trace ${ports.files.nameOf(input.suspect)}`,
+        async (job) => trace(ports, input, job),
+        signal,
+      ),
+    ),
+    traceBlackbox: os.traceBlackbox.handler(async ({ input, signal }) =>
+      jobs.start("trace by answers", async (job) => traceBlackbox(ports, input, job), signal),
     ),
     runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>

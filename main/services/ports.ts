@@ -3,19 +3,22 @@ import type { FileRef, Live } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
+import type { TraceResult } from "../contract/schema/trace.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { MarkKernel } from "../core/watermark/kernel.ts"
-import type { LedgerStore } from "./ports/ledger.ts"
-import type { TrialLauncher } from "./ports/trial.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Documents } from "./ports/documents.ts"
 import type { Enrolments } from "./ports/enrolment.ts"
 import type { KeyStore } from "./ports/keys.ts"
+import type { LedgerStore } from "./ports/ledger.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
+import type { SuspectCommands } from "./ports/suspect.ts"
+import type { TraceEngine } from "./ports/trace.ts"
+import type { TrialLauncher } from "./ports/trial.ts"
 
 /** All of them. */
 export interface Ports {
@@ -40,6 +43,8 @@ export interface Ports {
   readonly trials: TrialLauncher
   /** The inner loops of embedding, in the fastest form there is here. */
   readonly markKernel: MarkKernel
+  readonly tracing: TraceEngine
+  readonly suspects: SuspectCommands
   readonly registryAccess: RegistryAccess
   readonly pushes: PushQueue
   readonly random: Random
@@ -92,6 +97,8 @@ export interface Files {
   ): Promise<PendingFile>
   /** A reference to a name inside a folder; the folder is made if need be. */
   inFolder(folder: FileRef, name: string): Promise<FileRef>
+  /** A reference to a name in the folder of `file`, whether or not there is such a file. */
+  beside(file: FileRef, name: string): FileRef
   /** The last segment of the path. */
   nameOf(file: FileRef): string
 }
@@ -303,6 +310,8 @@ export interface RuntimeLauncher {
 export interface ReportRenderer {
   /** One self-contained HTML page. */
   validation(validation: Validation): Promise<string>
+  /** The evidence of a trace; `scores` has the deviations of every device compared, likeliest first. */
+  trace(result: TraceResult, scores: readonly number[]): Promise<string>
 }
 
 export interface Machine {

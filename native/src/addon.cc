@@ -5,6 +5,7 @@ void AddPayload(napi_env env, napi_value exports);
 void AddTpm(napi_env env, napi_value exports);
 void AddPeer(napi_env env, napi_value exports);
 void AddLockdown(napi_env env, napi_value exports);
+void AddTrace(napi_env env, napi_value exports);
 }  // namespace sealwright
 
 NAPI_MODULE_INIT() {
@@ -12,5 +13,6 @@ NAPI_MODULE_INIT() {
   sealwright::AddTpm(env, exports);
   sealwright::AddPeer(env, exports);
   sealwright::AddLockdown(env, exports);
+  sealwright::AddTrace(env, exports);
   return exports;
 }

@@ -32,6 +32,7 @@ const COMMANDS = [
   "open",
   "run",
   "validate",
+  "trace",
   "push",
   "pull",
   "sync",

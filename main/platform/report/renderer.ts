@@ -6,4 +6,8 @@ export const reportRenderer: ReportRenderer = {
     const { validationPage } = await import("./validation-page.ts")
     return validationPage(validation)
   },
+  trace: async (result, scores) => {
+    const { tracePage } = await import("./trace-page.ts")
+    return tracePage(result, scores)
+  },
 }
