@@ -8,6 +8,7 @@ import type { Prompter } from "../services/ports/prompter.ts"
 import { localFiles } from "./files.ts"
 import { localMachine } from "./machine.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
 import { tpmAttestor, tpmCounters } from "./keys/tpm2/attestor.ts"
@@ -50,7 +51,11 @@ export function localPorts(
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
   const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
-  const providers = [softwareProvider(keyFolder, random, prompter), tpm2]
+  const providers = [
+    softwareProvider(keyFolder, random, prompter),
+    tpm2,
+    new Pkcs11Provider(random, prompter),
+  ]
   const records = keyRecords(keyFolder)
   const keys = keyStore(records, providers, now)
   const ports: Ports = {
