@@ -16,7 +16,7 @@ interface Area {
   readonly packages: readonly string[]
 }
 
-const PURE = ["zod", "@scure/base", "@noble/post-quantum"]
+const PURE = ["zod", "@scure/base", "@noble/post-quantum", "@tufjs/models", "@tufjs/canonical-json"]
 
 const AREAS: readonly Area[] = [
   { folder: "main/contract", areas: [], packages: ["zod", "@orpc/contract", "@orpc/client", "@orpc/server"] },
@@ -43,12 +43,32 @@ const AREAS: readonly Area[] = [
   {
     folder: "main/host",
     areas: ["main/services", "main/platform", "main/contract"],
-    packages: ["node:*"],
+    packages: ["node:*", "ws", "zod", "@orpc/server"],
   },
   {
     folder: "main/cli",
     areas: ["main/services", "main/platform", "main/contract"],
     packages: ["node:*", "commander"],
+  },
+  {
+    folder: "renderer",
+    areas: ["main/contract"],
+    packages: [
+      "react",
+      "react-dom",
+      "@mantine/core",
+      "@mantine/dropzone",
+      "@mantine/hooks",
+      "@mantine/modals",
+      "@mantine/notifications",
+      "@mantine/spotlight",
+      "@tabler/icons-react",
+      "@tanstack/react-query",
+      "@tanstack/react-table",
+      "@tanstack/react-virtual",
+      "@orpc/client",
+      "uplot",
+    ],
   },
   { folder: "native/lib", areas: ["main/contract"], packages: ["node:*"] },
   { folder: "packaging", areas: [], packages: ["node:*", "oxc-parser"] },

@@ -1,4 +1,5 @@
 /** What every command has: an engine, the user's wishes about output, and a way to be interrupted. */
+import path from "node:path"
 import type { HostClient } from "../contract/client.ts"
 import { followJob } from "../contract/client.ts"
 import { localEngine } from "../contract/server.ts"
@@ -20,11 +21,14 @@ export interface GlobalOptions {
 export class Context {
   readonly engine: HostClient
   readonly isJson: boolean
+  /** Folder of keys and devices. */
+  readonly workspace: string
   readonly #abort: AbortController
   readonly #close: () => Promise<void>
 
   constructor(options: GlobalOptions, abort: AbortController) {
-    const { ports, close } = localPorts(options.workspace ?? defaultWorkspace(), {
+    this.workspace = path.resolve(options.workspace ?? defaultWorkspace())
+    const { ports, close } = localPorts(this.workspace, {
       prompter: choosePrompter({
         passphraseFd: parseDescriptor("--passphrase-fd", options.passphraseFd),
         pinFd: parseDescriptor("--pin-fd", options.pinFd),
@@ -62,6 +66,11 @@ export class Context {
   /** The one document on stdout: JSON, or text for people. */
   print(value: unknown, text: () => string): void {
     process.stdout.write(this.isJson ? `${JSON.stringify(value, null, 2)}\n` : `${text()}\n`)
+  }
+
+  /** For commands that wait for something else than a job. */
+  onInterrupt(stop: () => void): void {
+    this.#abort.signal.addEventListener("abort", stop, { once: true })
   }
 
   async close(): Promise<void> {

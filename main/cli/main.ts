@@ -9,6 +9,8 @@ import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerTrust } from "./commands/trust.ts"
+import { registerServe } from "./commands/serve.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { Context, type GlobalOptions } from "./context.ts"
@@ -24,11 +26,13 @@ const COMMANDS: readonly Register[] = [
   registerKeys,
   registerDevice,
   registerProtect,
+  registerTrust,
   registerVerify,
   registerOpen,
   registerRun,
   registerValidate,
   registerDoctor,
+  registerServe,
 ]
 
 process.exitCode = await main(process.argv.slice(2))

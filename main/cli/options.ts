@@ -1,6 +1,7 @@
 /** Option values that several commands share. */
 import { AppError } from "../contract/errors.ts"
 import type { Normalise } from "../contract/schema/run.ts"
+import { levelSchema, type RuntimeLevel } from "../contract/schema/runtime.ts"
 
 /** `mean,std`, as two decimal numbers. */
 export function parseNormalise(text: string | undefined): Normalise | null {
@@ -20,6 +21,14 @@ export function parseNormalise(text: string | undefined): Normalise | null {
     )
   }
   return { mean, std }
+}
+
+/** `null` when the option is not given: the highest level the machine reaches. */
+export function parseLevel(text: string | undefined): RuntimeLevel | null {
+  if (text === undefined) return null
+  const level = levelSchema.safeParse(text.toUpperCase())
+  if (!level.success) throw new AppError("USAGE", `--level takes ${levelSchema.options.join(", ")}`)
+  return level.data
 }
 
 export function parseBatch(text: string | undefined): number | null {

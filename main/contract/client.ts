@@ -16,12 +16,21 @@ export function connectEngine(port: SupportedMessagePort): HostClient {
   return createORPCClient(new RPCLink({ port, interceptors: [asAppErrors] }))
 }
 
-/** Makes refusals of the engine AppErrors again, whatever they crossed. */
-export async function asAppErrors<T>({ next }: { readonly next: () => Promise<T> }): Promise<T> {
+/** Makes refusals of the engine AppErrors again, whatever they crossed; a call that broke off unasked lost its engine. */
+export async function asAppErrors<T>({
+  next,
+  signal,
+}: {
+  readonly next: () => Promise<T>
+  readonly signal?: AbortSignal | undefined
+}): Promise<T> {
   try {
     return await next()
   } catch (error) {
-    throw fromWire(error)
+    const isLost = error instanceof Error && error.name === "AbortError" && signal?.aborted !== true
+    throw isLost
+      ? new AppError("ENGINE_GONE", "the engine ended before it answered", { cause: error })
+      : fromWire(error)
   }
 }
 

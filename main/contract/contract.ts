@@ -7,10 +7,20 @@ import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
 import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
 import { inspectSchema, summarySchema } from "./schema/inspect.ts"
+import { packageEntrySchema, packageFileSchema, sampleSchema } from "./schema/library.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
+import {
+  assembleSchema,
+  changeTrustSchema,
+  initTrustSchema,
+  requestSignaturesSchema,
+  signedRequestSchema,
+  signRequestSchema,
+  trustSchema,
+} from "./schema/trust.ts"
 import { validateEventSchema, validateSchema } from "./schema/validate.ts"
 import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./schema/verify.ts"
 
@@ -30,6 +40,24 @@ export const clientContract = {
     show: oc.input(namedSchema).output(deviceSchema),
     remove: oc.input(namedSchema).output(deviceSchema),
   },
+  trust: {
+    init: oc.input(initTrustSchema).output(trustSchema),
+    show: oc.output(trustSchema),
+    change: oc.input(changeTrustSchema).output(trustSchema),
+    request: oc.input(requestSignaturesSchema).output(trustSchema),
+    sign: oc.input(signRequestSchema).output(signedRequestSchema),
+    assemble: oc.input(assembleSchema).output(trustSchema),
+    discard: oc.output(trustSchema),
+    refresh: oc.output(trustSchema),
+  },
+  library: {
+    /** Newest first. */
+    packages: oc.output(z.array(packageEntrySchema)),
+    remember: oc.input(packageFileSchema).output(packageEntrySchema),
+    /** Takes it off the list; the file stays. */
+    forget: oc.input(packageFileSchema).output(packageEntrySchema),
+    sample: oc.output(sampleSchema),
+  },
   protect: oc.input(protectSchema).output(eventIterator(protectEventSchema)),
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
@@ -46,6 +74,16 @@ export const hostContract = {
   ...clientContract,
   files: {
     /** A reference to a path on the engine's machine. Only a host may ask: it decides what its user may touch. */
-    refer: oc.input(z.strictObject({ path: z.string().min(1).max(4096) })).output(fileRefSchema),
+    refer: oc
+      .input(
+        z.strictObject({
+          path: z.string().min(1).max(4096),
+          /** The reference it had in an engine that ended: clients go on using it. */
+          as: fileRefSchema.nullable().default(null),
+        }),
+      )
+      .output(fileRefSchema),
+    /** The path behind a reference, for a host that shows or sends the file. */
+    locate: oc.input(z.strictObject({ file: fileRefSchema })).output(z.strictObject({ path: z.string() })),
   },
 }

@@ -143,6 +143,78 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Trust metadata (TUF), releases and deployments.
+  METADATA_MALFORMED: [EXIT.input, "The trust metadata is damaged: fetch it again from its source."],
+  METADATA_MISSING: [EXIT.missing, "A piece of the trust metadata is missing: ask for a complete export."],
+  METADATA_TOO_LARGE: [
+    EXIT.refused,
+    "The source sends more than trust metadata can be (endless data): do not use it.",
+  ],
+  METADATA_UNSIGNED: [
+    EXIT.refused,
+    "Too few valid signatures for the role: do not use it, and tell whoever keeps the trust root.",
+  ],
+  METADATA_EXPIRED: [
+    EXIT.refused,
+    "The metadata has expired (or newer one is withheld): fetch a fresh export, or check the clock.",
+  ],
+  METADATA_ROLLBACK: [EXIT.refused, "This is older than what was seen before (rollback): do not use it."],
+  METADATA_MISMATCH: [
+    EXIT.refused,
+    "The pieces do not belong together (mix-and-match): fetch all of them again from one source.",
+  ],
+  DEPLOYMENT_MISMATCH: [
+    EXIT.refused,
+    "The director and the release managers do not say the same: do not install, and tell both.",
+  ],
+  DEPLOYMENT_NOT_FOR_DEVICE: [EXIT.refused, "This was made for another device or another kind of hardware."],
+  DEPLOYMENT_NONE: [
+    EXIT.refused,
+    "The director has nothing for this device: ask for a release to be published to it.",
+  ],
+  DEPLOYMENT_REPLAYED: [
+    EXIT.refused,
+    "The counter of this device is past this manifest: it is a replay. Fetch a fresh export.",
+  ],
+  PACKAGE_REVOKED: [EXIT.refused, "The release managers withdrew this package: ask for its successor."],
+  HEALTH_FAILED: [
+    EXIT.refused,
+    "The new package did not pass its health check; the last good one stays in use. Run `sealwright device status`.",
+  ],
+  SLOT_EMPTY: [EXIT.missing, "Run `sealwright device sync` and `sealwright device install` first."],
+  DEVICE_NOT_PROVISIONED: [
+    EXIT.missing,
+    "Pin the trust root first: `sealwright device provision NAME --from FILE`.",
+  ],
+  DEVICE_PROVISIONED: [EXIT.exists, "The device has a trust root; newer roots reach it by `device sync`."],
+  TRUST_ABSENT: [EXIT.missing, "Make a trust root first: `sealwright trust init --help`."],
+  TRUST_EXISTS: [EXIT.exists, "This workspace has a trust root. Change it with `sealwright trust rotate`."],
+  TRUST_INCOMPLETE: [
+    EXIT.refused,
+    "Signatures are missing: `sealwright trust request` writes a file for the other signers.",
+  ],
+  TRUST_CHANGED: [
+    EXIT.refused,
+    "The signatures are for another draft: write a new request and have that signed.",
+  ],
+  TRUST_INVALID: [
+    EXIT.usage,
+    "Check keys and thresholds: every role needs at least as many keys as its threshold.",
+  ],
+  ROLE_ASSURANCE: [
+    EXIT.refused,
+    "The role demands better protected keys: use a key in a TPM or token, or change the role's level.",
+  ],
+  ROLE_MISSING: [EXIT.refused, "The key has no such role in the trust root: run `sealwright trust show`."],
+  REQUEST_MALFORMED: [EXIT.input, "This is not a signing request or its answer: copy the file again."],
+  RELEASE_NOT_FOUND: [EXIT.missing, "Run `sealwright release list` to see the releases."],
+  RELEASE_EXISTS: [EXIT.exists, "Choose another name: a release never changes."],
+  RELEASE_GATE: [EXIT.refused, "Run `sealwright release show` to see which gates are still closed."],
+  RING_NOT_FOUND: [
+    EXIT.missing,
+    "Run `sealwright fleet ring list`, or make it with `sealwright fleet ring set`.",
+  ],
+
   // Keys in files, keyrings, TPMs and tokens.
   PROMPT_UNAVAILABLE: [
     EXIT.key,
@@ -213,11 +285,27 @@ const TABLE = {
     EXIT.internal,
     "The sealed runtime ended unexpectedly: check free memory, then run `sealwright doctor`.",
   ],
+  // Levels of the sealed runtime.
+  RUNTIME_LEVEL: [
+    EXIT.refused,
+    "Run `sealwright doctor` to see which level this machine reaches and what would raise it.",
+  ],
+  RUNTIME_MEMORY: [
+    EXIT.unavailable,
+    "Raise the limit of locked memory (RLIMIT_MEMLOCK, LimitMEMLOCK= in a systemd unit) or free some memory.",
+  ],
   NATIVE_MISSING: [
     EXIT.unavailable,
     "Build it with `npm run build:native` (needs python3 and a C++ compiler).",
   ],
 
+  // Hosts and windows
+  PORT_TAKEN: [EXIT.unavailable, "Choose another port with --port, or leave it out to get one that is free."],
+  UI_NOT_BUILT: [EXIT.unavailable, "Build the user interface with `npm run build:ui`."],
+  WINDOW_NOT_ADMITTED: [
+    EXIT.refused,
+    "Open the newest link that `sealwright serve` printed: each one opens one window.",
+  ],
   // Registries and the folders that stand in for them.
   REGISTRY_REFERENCE_INVALID: [
     EXIT.usage,

@@ -47,6 +47,11 @@ export const runtimeRequestSchema = z.discriminatedUnion("kind", [
 export type RuntimeRequest = z.infer<typeof runtimeRequestSchema>
 
 export const runtimeReplySchema = z.discriminatedUnion("kind", [
+  /** Unasked, once, before anything else: what the process did to itself. */
+  z.strictObject({
+    kind: z.literal("ready"),
+    steps: z.array(z.strictObject({ step: z.string(), isHeld: z.boolean(), detail: z.string() })),
+  }),
   z.strictObject({
     kind: z.literal("loaded"),
     inputs: z.array(valueInfoSchema),

@@ -1,21 +1,13 @@
 /** The engine's end of the contract. */
-import { createRouterClient, implement, ORPCError, type Router } from "@orpc/server"
+import { createRouterClient, implement, type Router } from "@orpc/server"
 import { RPCHandler } from "@orpc/server/message-port"
 import type { SupportedMessagePort } from "@orpc/client/message-port"
 import { asAppErrors, type HostClient } from "./client.ts"
 import { hostContract } from "./contract.ts"
-import { toAppError } from "./errors.ts"
+import { asWireErrors } from "./wire-errors.ts"
 
 /** Builds the router; a missing or extra handler does not compile. */
-export const engineRouter = implement(hostContract).use(async ({ next }) => {
-  try {
-    return await next()
-  } catch (error) {
-    if (error instanceof ORPCError) throw error
-    const refusal = toAppError(error)
-    throw new ORPCError(refusal.code, { message: refusal.message, cause: error })
-  }
-})
+export const engineRouter = implement(hostContract).use(async ({ next }) => asWireErrors(next))
 
 export type EngineRouter = Router<typeof hostContract, object>
 

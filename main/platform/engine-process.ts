@@ -6,6 +6,8 @@ import { framedPort } from "./framed-port.ts"
 
 export interface EngineProcess {
   readonly engine: HostClient
+  /** Process number; undefined when it could not be started. */
+  readonly pid: number | undefined
   /** Resolves with the exit status once the process is gone, for whatever reason. */
   readonly exited: Promise<number | null>
   /** Ends the engine; running jobs are cancelled first. */
@@ -16,8 +18,9 @@ const ENTRY = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "../host/stdio.ts" : "../host/stdio.js", import.meta.url),
 )
 
-export function startEngineProcess(workspace: string): EngineProcess {
-  const child = spawn(process.execPath, [ENTRY, workspace], {
+/** `node`: the Node to run it with; a desktop shell is not one itself. */
+export function startEngineProcess(workspace: string, node = process.execPath): EngineProcess {
+  const child = spawn(node, [ENTRY, workspace], {
     stdio: ["pipe", "pipe", "inherit"],
     windowsHide: true,
   })
@@ -27,6 +30,7 @@ export function startEngineProcess(workspace: string): EngineProcess {
   })
   return {
     engine: connectEngine(framedPort(child.stdout, child.stdin)),
+    pid: child.pid,
     exited,
     stop: async () => {
       child.stdin.end()

@@ -7,7 +7,6 @@ import { AppError } from "../contract/errors.ts"
 import { fileRefSchema, type FileRef } from "../contract/schema/base.ts"
 import type { Files, OpenFile, PendingFile } from "../services/ports.ts"
 
-/** `pathOf` is for other code of this platform only; it is not part of the port. */
 export function localFiles(): Files & { pathOf(this: void, file: FileRef): string } {
   const paths = new Map<FileRef, string>()
   const pathOf = (file: FileRef): string => {
@@ -15,9 +14,9 @@ export function localFiles(): Files & { pathOf(this: void, file: FileRef): strin
     if (found === undefined) throw new AppError("FILE_NOT_FOUND", "the file reference is not known")
     return found
   }
-  const refer = (filePath: string): FileRef => {
+  const refer = (filePath: string, as: FileRef | null = null): FileRef => {
     checkUtf8(filePath)
-    const ref = fileRefSchema.parse(randomBytes(16).toString("hex"))
+    const ref = as ?? fileRefSchema.parse(randomBytes(16).toString("hex"))
     paths.set(ref, path.resolve(filePath))
     return ref
   }

@@ -6,6 +6,7 @@ import path from "node:path"
 import { addon } from "../../native/lib/addon.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Machine } from "../services/ports.ts"
+import { checkRuntime } from "./runtime/doctor.ts"
 
 /** Main folder of the installation: where package.json lies. */
 const ROOT = path.resolve(import.meta.dirname, "..", "..")
@@ -26,6 +27,7 @@ export function localMachine(workspace: string): Machine {
       checkCipher(),
       checkAddon(),
       await checkInference(),
+      await checkRuntime(),
       checkWorkspace(workspace),
     ],
     sample: () => {

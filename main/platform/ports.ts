@@ -20,6 +20,8 @@ import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
+import { documentFiles } from "./workspace/documents.ts"
+import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
 /** Worker threads that cipher when there is no addon. More than four wait for memory, not for processors. */
@@ -65,6 +67,8 @@ export function localPorts(
     attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
     counters: tpmCounters(tpm2),
     devices: deviceFiles(path.join(workspace, "devices")),
+    documents: documentFiles(path.join(workspace, "documents")),
+    library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
     reports: reportRenderer,

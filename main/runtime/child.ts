@@ -34,6 +34,8 @@ channel.on("data", (bytes) => {
 channel.on("close", () => process.exit(0))
 channel.on("error", () => process.exit(0))
 
+reply({ kind: "ready", steps: [] })
+
 async function handle(frame: Frame): Promise<void> {
   try {
     const request = runtimeRequestSchema.parse(frame.header)

@@ -2,12 +2,14 @@
 import type { FileRef } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Device } from "../contract/schema/keys.ts"
-import type { RuntimeLevel } from "../contract/schema/run.ts"
+import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
+import type { Documents } from "./ports/documents.ts"
 import type { KeyStore } from "./ports/keys.ts"
+import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
 
 /** All of them. */
@@ -18,7 +20,9 @@ export interface Ports {
   readonly attestor: Attestor
   readonly counters: HardwareCounters
   readonly devices: DeviceStore
+  readonly library: PackageLibrary
   readonly trust: TrustStore
+  readonly documents: Documents
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
   readonly machine: Machine
@@ -47,9 +51,12 @@ export interface OpenFile extends ByteSource {
   close(): Promise<void>
 }
 
-/** Files by reference. Only `refer` and this port's implementation know paths. */
+/** Files by reference. Only `refer`, `pathOf` and this port's implementation know paths. */
 export interface Files {
-  refer(path: string): FileRef
+  /** `as`: the reference the path had in an engine that ended, if it had one. */
+  refer(path: string, as?: FileRef | null): FileRef
+  /** For answers to a host only: what a client sees is the reference. Throws FILE_NOT_FOUND. */
+  pathOf(file: FileRef): string
   /** Throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_REGULAR, PATH_NOT_UTF8. */
   open(file: FileRef): Promise<OpenFile>
   /**
@@ -227,7 +234,8 @@ export interface ValueInfo {
 
 /** The process that alone holds plaintext weights. Everything ends with `close`, whatever state it is in. */
 export interface RuntimeProcess {
-  readonly level: RuntimeLevel
+  /** The level asked for, the level reached, and every measure with its result. */
+  readonly level: LevelReport
   readonly model: LoadedModel
   /** `sessionMs` is the time inside the inference engine alone. */
   infer(
@@ -239,9 +247,21 @@ export interface RuntimeProcess {
   close(): Promise<void>
 }
 
+export interface RuntimeOptions {
+  /** Exactly this level, or a refusal; null takes the highest the machine reaches. */
+  readonly level: RuntimeLevel | null
+  /** The grant's word: a runtime that reaches less does not get the key. */
+  readonly minimum: RuntimeLevel
+}
+
 export interface RuntimeLauncher {
-  /** Starts a process, loads the model in it. Throws MODEL_UNSUPPORTED, RUNTIME_FAILED and what opening a payload throws. */
-  start(model: ModelSource, signal: AbortSignal): Promise<RuntimeProcess>
+  /**
+   * Starts a process, loads the model in it. Throws RUNTIME_LEVEL before any key is handed over when the process did not
+   * reach what is wanted; MODEL_UNSUPPORTED, RUNTIME_MEMORY, RUNTIME_FAILED and what opening a payload throws.
+   */
+  start(model: ModelSource, options: RuntimeOptions, signal: AbortSignal): Promise<RuntimeProcess>
+  /** What a runtime on this machine reaches, by starting one without a model. */
+  probe(signal: AbortSignal): Promise<LevelReport>
 }
 
 /** Turns measurements into pages people read. */

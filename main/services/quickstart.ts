@@ -60,7 +60,7 @@ export async function quickstart(
     throw new AppError("VERDICT_REFUSED", "the package made just now does not verify")
   const inputs = [{ name: null, file: data }]
   const output = { file: predictions, replace, name: null }
-  const ran = await run(ports, { ...access, inputs, normalise, batch: null, output }, job)
+  const ran = await run(ports, { ...access, inputs, normalise, batch: null, level: null, output }, job)
   const { validation, files } = await validate(
     ports,
     { ...access, model, data, labels, normalise, batch: null, report: { file: folder, replace } },

@@ -9,7 +9,7 @@ import { loadSealedModel } from "./sealed-model.ts"
 
 export async function run(ports: Ports, request: RunRequest, job: JobContext): Promise<Ran> {
   const loadStartedAt = performance.now()
-  const { runtime } = await loadSealedModel(ports, request, job.signal)
+  const { runtime } = await loadSealedModel(ports, request, request.level, job.signal)
   const loadSeconds = (performance.now() - loadStartedAt) / 1000
   try {
     const feed = await openFeed(ports.files, request, runtime.model.inputs)

@@ -1,5 +1,6 @@
 /** A package loaded into a sealed runtime. */
 import type { FileRef } from "../contract/schema/base.ts"
+import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
 import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
@@ -21,11 +22,13 @@ export interface SealedModel {
 
 /**
  * Checks signatures and grant, then lets a fresh runtime process decrypt and load the model. This process never sees a
- * plaintext weight. The runtime refuses a model other than the one the signed grant names.
+ * plaintext weight. The runtime refuses a model other than the one the signed grant names, and gets no key unless it reached
+ * `level` (null: whatever this machine reaches) and the level the grant demands (RUNTIME_LEVEL).
  */
 export async function loadSealedModel(
   ports: Ports,
   request: SealedModelRequest,
+  level: RuntimeLevel | null,
   signal: AbortSignal,
 ): Promise<SealedModel> {
   const device = await ports.devices.find(request.device)
@@ -49,6 +52,7 @@ export async function loadSealedModel(
           overlay: grant.overlay,
           modelRoot: grant.document.model.root,
         },
+        { level, minimum: grant.document.policy.minimumRuntime },
         signal,
       )
       return {

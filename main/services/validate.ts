@@ -7,7 +7,7 @@ import { openFeed, type Feed } from "./feed.ts"
 import type { JobContext } from "./jobs.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { notAppliedIn } from "./not-applied.ts"
-import type { Files, Ports, RuntimeProcess } from "./ports.ts"
+import type { Files, Ports, RuntimeOptions, RuntimeProcess } from "./ports.ts"
 import { loadSealedModel, type SealedModel } from "./sealed-model.ts"
 import { compareOutputs, median, Scorer, summarise } from "./statistics.ts"
 
@@ -15,6 +15,8 @@ import { compareOutputs, median, Scorer, summarise } from "./statistics.ts"
 const MIN_TIMED_CALLS = 100
 /** …unless that takes longer than this. */
 const MAX_TIMING_MS = 20_000
+/** What sealing is compared with: an ordinary process. */
+const PLAIN: RuntimeOptions = { level: "R0", minimum: "R0" }
 const WARM_UP_CALLS = 3
 /** Loads of each kind whose median is reported, when a load is quick enough to repeat. */
 const LOADS = 3
@@ -69,7 +71,7 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
             sha256: await digestOf(ports, request.data, job),
           },
           machine: ports.machine.describe(),
-          level: sealed.runtime.level,
+          level: sealed.runtime.level.reached,
           batch: feed.batch,
           conversions: [...feed.conversions],
           equality: outcome.equality,
@@ -114,10 +116,10 @@ async function loadBoth(
   const sealedMs: RuntimeProcess["model"]["loadMs"][] = []
   const control = job.step("load", LOADS, "rows")
   for (let round = 1; ; round += 1) {
-    const plain = await ports.runtime.start({ kind: "plain", files: model.files }, job.signal)
+    const plain = await ports.runtime.start({ kind: "plain", files: model.files }, PLAIN, job.signal)
     let sealed: SealedModel
     try {
-      sealed = await loadSealedModel(ports, request, job.signal)
+      sealed = await loadSealedModel(ports, request, null, job.signal)
     } catch (error) {
       await plain.close()
       throw error

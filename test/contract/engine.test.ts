@@ -92,12 +92,14 @@ describe.each(TRANSPORTS)("engine $name", ({ open }) => {
         inputs: [{ name: null, file: await refer(path.join(DATA, "fashion-calib-x.npy")) }],
         normalise: { mean: 0.286, std: 0.353 },
         batch: 100,
+        level: null,
         output: { file: await refer(at("out.npy")), replace: false, name: "logits" },
       }),
     )
     expect(ran).toMatchObject({
       rows: 500,
       batch: 100,
+      level: { asked: null },
       outputs: [{ name: "logits", type: "float32", shape: [500, 10] }],
     })
   })

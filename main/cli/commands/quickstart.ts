@@ -27,7 +27,7 @@ export const registerQuickstart: Register = (program, run) => {
           [
             `protected  ${result.protected.name}, ${bytesText(result.protected.bytes)}, signed by ${result.protected.signedBy.key}`,
             `verified   ${result.verdict.checks.length} checks passed, no network used`,
-            `ran        ${result.ran.rows} images inside the sealed runtime (${result.ran.level})`,
+            `ran        ${result.ran.rows} images inside the sealed runtime (${result.ran.level.reached})`,
             `validated  ${validationText(result.validation)}`,
             notAppliedText(result.protected.notApplied),
             `done in ${durationText(result.seconds)}; open ${path.resolve(options.out, "report.html")}`,

@@ -1,6 +1,6 @@
 import { AppError } from "../../contract/errors.ts"
 import type { Register } from "../main.ts"
-import { parseBatch, parseNormalise } from "../options.ts"
+import { parseBatch, parseLevel, parseNormalise } from "../options.ts"
 import { durationText, safeText, shapeText } from "../text.ts"
 
 interface Options {
@@ -11,6 +11,7 @@ interface Options {
   readonly outputName?: string
   readonly normalise?: string
   readonly batch?: string
+  readonly level?: string
   readonly force?: boolean
 }
 
@@ -24,6 +25,10 @@ export const registerRun: Register = (program, run) => {
     .option("--output-name <name>", "which output to write (default: the first)")
     .option("--normalise <mean,std>", "feed (x - mean) / std, with x/255 for bytes")
     .option("--batch <rows>", "rows a call, where the model leaves that open")
+    .option(
+      "--level <R0|R1|R2>",
+      "refuse to run below this level (default: the highest this machine reaches)",
+    )
     .option("--trust <path>", "public key (PEM) or folder of them to trust instead of this workspace's keys")
     .option("--force", "replace the output if it exists")
     .description("inference inside the sealed runtime")
@@ -47,6 +52,7 @@ export const registerRun: Register = (program, run) => {
               ),
               normalise: parseNormalise(options.normalise),
               batch: parseBatch(options.batch),
+              level: parseLevel(options.level),
               output:
                 options.output === undefined
                   ? null
@@ -61,7 +67,8 @@ export const registerRun: Register = (program, run) => {
         )
         context.print(result, () =>
           [
-            `${result.rows} rows in batches of ${result.batch} at level ${result.level}: loaded in ${durationText(result.loadSeconds)}, ran in ${durationText(result.runSeconds)}`,
+            `${result.rows} rows in batches of ${result.batch} at level ${result.level.reached}: loaded in ${durationText(result.loadSeconds)}, ran in ${durationText(result.runSeconds)}`,
+            ...(result.level.reason === "" ? [] : [`  no higher level: ${safeText(result.level.reason)}`]),
             ...result.conversions.map((text) => `  data: ${text}`),
             ...result.outputs.map(
               ({ name, type, shape }) => `  output ${safeText(name)}: ${type} ${shapeText(shape)}`,

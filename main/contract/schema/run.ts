@@ -1,12 +1,10 @@
 /** Inference in a sealed runtime. The types follow from the schemas. */
 import { z } from "zod"
 import { fileRefSchema, jobEventSchema, nameSchema } from "./base.ts"
+import { levelReportSchema, levelSchema } from "./runtime.ts"
 
 export const normaliseSchema = z.strictObject({ mean: z.number(), std: z.number().positive() })
 export type Normalise = z.infer<typeof normaliseSchema>
-
-export const levelSchema = z.enum(["R0"])
-export type RuntimeLevel = z.infer<typeof levelSchema>
 
 export const runSchema = z.strictObject({
   file: fileRefSchema,
@@ -19,6 +17,8 @@ export const runSchema = z.strictObject({
     .max(64),
   normalise: normaliseSchema.nullable(),
   batch: z.int().positive().max(65_536).nullable(),
+  /** The level that must be reached; null takes the highest this machine reaches. */
+  level: levelSchema.nullable().default(null),
   /** The first output, or the one named. */
   output: z
     .strictObject({ file: fileRefSchema, replace: z.boolean(), name: z.string().nullable() })
@@ -31,7 +31,7 @@ const arrayInfoSchema = z.strictObject({ name: z.string(), type: z.string(), sha
 export const ranSchema = z.strictObject({
   rows: z.number(),
   batch: z.number(),
-  level: levelSchema,
+  level: levelReportSchema,
   outputs: z.array(arrayInfoSchema),
   /** What was done to the data to fit the model's input, in words. */
   conversions: z.array(z.string()),

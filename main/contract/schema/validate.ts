@@ -2,7 +2,8 @@
 import { z } from "zod"
 import { fileRefSchema, jobEventSchema, nameSchema, outputSchema } from "./base.ts"
 import { notAppliedSchema } from "./protect.ts"
-import { levelSchema, normaliseSchema } from "./run.ts"
+import { normaliseSchema } from "./run.ts"
+import { levelSchema } from "./runtime.ts"
 
 export const validateSchema = z.strictObject({
   file: fileRefSchema,

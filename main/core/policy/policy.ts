@@ -1,6 +1,7 @@
 /** Under which conditions a device may use what it was granted (docs/FORMAT.md 5.2). */
 import { z } from "zod"
 import { AppError } from "../../contract/errors.ts"
+import { levelSchema } from "../../contract/schema/runtime.ts"
 
 export const policySchema = z.strictObject({
   version: z.literal(1),
@@ -8,7 +9,7 @@ export const policySchema = z.strictObject({
   notBefore: z.iso.datetime().nullable(),
   notAfter: z.iso.datetime().nullable(),
   /** Weakest runtime level that may hold the plaintext. */
-  minimumRuntime: z.enum(["R0"]),
+  minimumRuntime: levelSchema,
 })
 export type Policy = z.infer<typeof policySchema>
 

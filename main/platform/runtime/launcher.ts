@@ -1,37 +1,33 @@
 /** Starts sealed runtimes and speaks to them. */
-import { spawn, type ChildProcess, type StdioOptions } from "node:child_process"
-import type { Duplex } from "node:stream"
-import { fileURLToPath } from "node:url"
 import { AppError } from "../../contract/errors.ts"
-import {
-  runtimeReplySchema,
-  type RuntimeReply,
-  type RuntimeRequest,
-} from "../../contract/runtime-protocol.ts"
-import { frameParts, FrameReader, type Frame } from "../../core/bytes/frames.ts"
+import type { RuntimeRequest } from "../../contract/runtime-protocol.ts"
+import { isAtLeast, type LevelReport, type RuntimeLevel } from "../../contract/schema/runtime.ts"
+import { judgeLevel } from "../../core/policy/levels.ts"
 import type {
   LoadedModel,
   ModelSource,
-  OpenFile,
   RuntimeLauncher,
+  RuntimeOptions,
   RuntimeProcess,
   Tensor,
 } from "../../services/ports.ts"
+import { whyNoLauncher } from "./command.ts"
+import { CHANNEL, Runtime } from "./process.ts"
 
-/** Descriptor of the channel in the child; inherited files follow. Kept in step with main/runtime/child.ts. */
-const CHANNEL = 3
-const MAX_REPLY_BYTES = 2 ** 32
+const HIGHEST: RuntimeLevel = "R2"
 const NO_BYTES = new Uint8Array(0)
 
 export const runtimeLauncher: RuntimeLauncher = {
-  async start(model, signal) {
+  async start(model, options, signal) {
     signal.throwIfAborted()
     const files = model.kind === "sealed" ? [model.file] : model.files.map(({ file }) => file)
-    const runtime = new Runtime(files)
+    const runtime = new Runtime(files, options.level ?? HIGHEST)
     const stop = () => runtime.kill()
     signal.addEventListener("abort", stop, { once: true })
     try {
       const startedAt = performance.now()
+      const level = await readLevel(runtime, options.level)
+      checkLevel(level, options)
       const secrets =
         model.kind === "sealed"
           ? [model.key, model.modelSignature ?? NO_BYTES, model.overlay ?? NO_BYTES]
@@ -40,7 +36,7 @@ export const runtimeLauncher: RuntimeLauncher = {
       signal.throwIfAborted()
       if (reply.header.kind !== "loaded") throw outOfTurn()
       const { inputs, outputs, loadMs } = reply.header
-      return asProcess(runtime, {
+      return asProcess(runtime, level, {
         inputs,
         outputs,
         loadMs: { ...loadMs, total: performance.now() - startedAt },
@@ -53,6 +49,31 @@ export const runtimeLauncher: RuntimeLauncher = {
       signal.removeEventListener("abort", stop)
     }
   },
+  async probe(signal) {
+    signal.throwIfAborted()
+    const runtime = new Runtime([], HIGHEST)
+    try {
+      return await readLevel(runtime, null)
+    } finally {
+      await runtime.close()
+    }
+  },
+}
+
+async function readLevel(runtime: Runtime, asked: RuntimeLevel | null): Promise<LevelReport> {
+  const { header } = await runtime.ready
+  if (header.kind === "failed") throw new AppError(header.code, header.message)
+  if (header.kind !== "ready") throw outOfTurn()
+  return judgeLevel(asked, header.steps, whyNoLauncher() ?? undefined)
+}
+
+/** The caller and the grant both have a say, and neither can lower what the other wants. */
+function checkLevel(level: LevelReport, { level: asked, minimum }: RuntimeOptions): void {
+  const wanted = asked !== null && isAtLeast(asked, minimum) ? asked : minimum
+  if (isAtLeast(level.reached, wanted)) return
+  const by = wanted === minimum ? "the grant demands" : "was asked for"
+  const why = level.reason === "" ? `the runtime was started at ${level.reached}` : level.reason
+  throw new AppError("RUNTIME_LEVEL", `level ${wanted} ${by}, and ${level.reached} was reached: ${why}`)
 }
 
 function loadRequest(model: ModelSource): RuntimeRequest {
@@ -77,9 +98,9 @@ function loadRequest(model: ModelSource): RuntimeRequest {
   return { kind: "load-plain", files }
 }
 
-function asProcess(runtime: Runtime, model: LoadedModel): RuntimeProcess {
+function asProcess(runtime: Runtime, level: LevelReport, model: LoadedModel): RuntimeProcess {
   return {
-    level: "R0",
+    level,
     model,
     async infer(inputs, signal) {
       signal.throwIfAborted()
@@ -107,100 +128,6 @@ function asProcess(runtime: Runtime, model: LoadedModel): RuntimeProcess {
     },
     close: async () => runtime.close(),
   }
-}
-
-interface Reply {
-  readonly header: RuntimeReply
-  readonly body: Uint8Array
-}
-
-/** The child process and the requests it has not answered; it answers in order. */
-class Runtime {
-  readonly #child: ChildProcess
-  readonly #channel: Duplex
-  readonly #frames = new FrameReader(MAX_REPLY_BYTES)
-  readonly #waiting: { readonly resolve: (reply: Reply) => void; readonly reject: (error: Error) => void }[] =
-    []
-  readonly #exited: Promise<void>
-
-  constructor(files: readonly OpenFile[]) {
-    const stdio: StdioOptions = ["ignore", "ignore", "ignore", "pipe", ...files.map((file) => file.number)]
-    this.#child = spawn(process.execPath, [RUNTIME_ENTRY], {
-      stdio,
-      env: childEnvironment(),
-      windowsHide: true,
-    })
-    // Descriptor 3 was asked for as a pipe, so it is a duplex stream.
-    this.#channel = this.#child.stdio[CHANNEL] as Duplex
-    this.#exited = new Promise((resolve) => {
-      this.#child.once("exit", () => resolve())
-      this.#child.once("error", () => resolve())
-    })
-    this.#channel.on("data", (bytes: Uint8Array) => this.#receive(bytes))
-    this.#channel.on("close", () => this.#fail())
-    this.#channel.on("error", () => this.#fail())
-    this.#child.once("error", () => this.#fail())
-  }
-
-  async ask(request: RuntimeRequest, bodies: readonly Uint8Array[] = []): Promise<Reply> {
-    if (this.#channel.destroyed) throw gone()
-    const reply = await new Promise<Reply>((resolve, reject) => {
-      this.#waiting.push({ resolve, reject })
-      this.#channel.cork()
-      for (const part of frameParts(request, bodies)) this.#channel.write(part)
-      this.#channel.uncork()
-    })
-    if (reply.header.kind === "failed") throw new AppError(reply.header.code, reply.header.message)
-    return reply
-  }
-
-  kill(): void {
-    this.#child.kill("SIGKILL")
-  }
-
-  async close(): Promise<void> {
-    this.#channel.destroy()
-    // A runtime ends by itself when its channel closes, unless it is deep in native code.
-    const killer = setTimeout(() => this.kill(), 2000)
-    await this.#exited
-    clearTimeout(killer)
-  }
-
-  #receive(bytes: Uint8Array): void {
-    try {
-      for (const frame of this.#frames.push(bytes)) this.#waiting.shift()?.resolve(readReply(frame))
-    } catch {
-      // Whatever speaks there is not our runtime any more.
-      this.kill()
-      this.#fail()
-    }
-  }
-
-  #fail(): void {
-    for (const { reject } of this.#waiting.splice(0)) reject(gone())
-  }
-}
-
-function readReply(frame: Frame): Reply {
-  return { header: runtimeReplySchema.parse(frame.header), body: frame.body }
-}
-
-/** Nothing of the user's environment reaches the runtime; the compile cache only saves start-up time. */
-function childEnvironment(): NodeJS.ProcessEnv {
-  const cache = process.env["NODE_COMPILE_CACHE"]
-  return cache === undefined ? {} : { NODE_COMPILE_CACHE: cache }
-}
-
-/** Sources end in .ts, a built product in .js. */
-const RUNTIME_ENTRY = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith(".ts") ? "../../runtime/child.ts" : "../../runtime/child.js",
-    import.meta.url,
-  ),
-)
-
-function gone(): AppError {
-  return new AppError("RUNTIME_FAILED", "the sealed runtime ended before it answered")
 }
 
 function outOfTurn(): AppError {

@@ -343,6 +343,7 @@ test("a sealed model with operators nobody knows is refused by run, and opens al
       inputs: [{ name: null, file: input }],
       normalise: null,
       batch: null,
+      level: null,
       output: null,
     }),
   )

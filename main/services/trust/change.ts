@@ -1,0 +1,210 @@
+/** Making the trust root and changing it. Every change is a draft first; with all signatures here it is published at once. */
+import { AppError } from "../../contract/errors.ts"
+import {
+  roleSchema,
+  type ChangeTrust,
+  type InitTrust,
+  type RoleName,
+  type RolesRequest,
+  type Trust,
+} from "../../contract/schema/trust.ts"
+import { parseMetadata } from "../../core/tuf/metadata.ts"
+import {
+  checkPlan,
+  releasesExpiry,
+  toRoot,
+  toTargets,
+  type RolePlan,
+  type Signed,
+  type TrustPlan,
+} from "../../core/tuf/plan.ts"
+import type { Ports } from "../ports.ts"
+import {
+  documentOf,
+  draftOf,
+  dropDraft,
+  isComplete,
+  keepDraft,
+  needOf,
+  readDraft,
+  signDraft,
+  type Draft,
+  type DraftDocument,
+} from "./draft.ts"
+import { readSigner } from "./own-keys.ts"
+import { currentPlan, directorRepository, findPlan, imageRepository, publishDraft } from "./publish.ts"
+import { showTrust } from "./show.ts"
+
+/** The first roots of both repositories and the delegations. Throws TRUST_EXISTS. */
+export async function initTrust(ports: Ports, request: InitTrust): Promise<Trust> {
+  if ((await findPlan(ports)) !== null)
+    throw new AppError("TRUST_EXISTS", "this workspace has a trust root already")
+  const plan: TrustPlan = {
+    roles: await withRoles(ports, EMPTY_ROLES, request.roles),
+    gates: request.gates,
+    offlineDays: request.offlineDays,
+  }
+  checkPlan(plan)
+  const now = ports.now()
+  const owners = needOf("root", plan.roles.root)
+  await start(
+    ports,
+    draftOf("the first trust root", [
+      documentOf("image", "root", toRoot(plan, "image", 1, now), [owners]),
+      documentOf("director", "root", toRoot(plan, "director", 1, now), [owners]),
+      documentOf("image", "targets", toTargets(plan, 1, now), [owners]),
+    ]),
+  )
+  return showTrust(ports)
+}
+
+export async function changeTrust(ports: Ports, request: ChangeTrust): Promise<Trust> {
+  const before = await currentPlan(ports)
+  const after = await changed(ports, before, request)
+  checkPlan(after)
+  await start(ports, await draftOfChange(ports, before, after, titleOf(request)))
+  return showTrust(ports)
+}
+
+/** Signs with what is here; publishes if that is enough, keeps the draft if not. Throws TRUST_INCOMPLETE while another one waits. */
+async function start(ports: Ports, draft: Draft): Promise<boolean> {
+  const waiting = await readDraft(ports)
+  if (waiting !== null)
+    throw new AppError("TRUST_INCOMPLETE", `"${waiting.title}" still waits for signatures`)
+  return settle(ports, await signDraft(ports, draft))
+}
+
+/** Publishes a complete draft and forgets it; keeps any other. Says which of the two it was. */
+export async function settle(ports: Ports, draft: Draft): Promise<boolean> {
+  if (!isComplete(draft)) {
+    await keepDraft(ports, draft)
+    return false
+  }
+  await publishDraft(ports, draft)
+  await dropDraft(ports)
+  return true
+}
+
+async function draftOfChange(
+  ports: Ports,
+  before: TrustPlan,
+  after: TrustPlan,
+  title: string,
+): Promise<Draft> {
+  const now = ports.now()
+  const oldOwners = needOf("root before", before.roles.root)
+  const owners = needOf("root", after.roles.root)
+  const isRotation = title.startsWith("rotate")
+  const hasNewRoot = isRotation || differs(before, after, ["root", "online", "director"])
+  const hasNewTargets =
+    isRotation || differs(before, after, TARGETS_ROLES) || hasNewRoot || rulesDiffer(before, after)
+  const documents: DraftDocument[] = []
+  if (hasNewRoot) {
+    for (const repository of ["image", "director"] as const) {
+      const roots = repository === "image" ? imageRepository(ports) : directorRepository(ports)
+      const version = ((await roots.latest("root"))?.version ?? 0) + 1
+      const root = toRoot(after, repository, version, now)
+      documents.push(documentOf(repository, "root", root, [oldOwners, owners]))
+    }
+  }
+  if (hasNewTargets) {
+    const version = ((await imageRepository(ports).latest("targets"))?.version ?? 0) + 1
+    documents.push(documentOf("image", "targets", toTargets(after, version, now), [owners]))
+  }
+  const releases = await imageRepository(ports).latest("release-manager")
+  if (releases !== null && (isRotation || differs(before, after, ["release-manager"]))) {
+    const signed = parseMetadata("targets", releases.bytes, "the releases").signed.toJSON()
+    const again: Signed = { ...signed, version: releases.version + 1, expires: releasesExpiry(after, now) }
+    const managers = needOf("release-manager", after.roles["release-manager"])
+    documents.push(documentOf("image", "release-manager", again, [managers]))
+  }
+  if (documents.length === 0) throw new AppError("TRUST_INVALID", "this changes nothing")
+  return draftOf(title, documents)
+}
+
+const TARGETS_ROLES = ["release-manager", "packager", "approver", "auditor"] as const
+
+function differs(before: TrustPlan, after: TrustPlan, roles: readonly RoleName[]): boolean {
+  const textOf = (plan: TrustPlan) => JSON.stringify(roles.map((name) => plan.roles[name]))
+  return textOf(before) !== textOf(after)
+}
+
+function rulesDiffer(before: TrustPlan, after: TrustPlan): boolean {
+  const textOf = ({ gates, offlineDays }: TrustPlan) =>
+    JSON.stringify([gates.approvals, gates.validation, offlineDays])
+  return textOf(before) !== textOf(after)
+}
+
+async function changed(ports: Ports, before: TrustPlan, request: ChangeTrust): Promise<TrustPlan> {
+  if (request.kind === "rotate") {
+    return {
+      roles: await withRoles(ports, before.roles, request.roles),
+      gates: request.gates ?? before.gates,
+      offlineDays: request.offlineDays ?? before.offlineDays,
+    }
+  }
+  if (request.kind === "add-key") {
+    const role = before.roles[request.role]
+    const keys = [...role.keys, await readSigner(ports, request.signer)]
+    const next = { ...role, keys, threshold: request.threshold ?? role.threshold }
+    return { ...before, roles: { ...before.roles, [request.role]: next } }
+  }
+  const names = request.role === null ? roleSchema.options : [request.role]
+  const roles = { ...before.roles }
+  for (const name of names) {
+    const role = roles[name]
+    const keys = role.keys.filter(
+      ({ keyId, person }) => person !== request.key && !keyId.startsWith(request.key),
+    )
+    if (keys.length < role.keys.length) {
+      roles[name] = {
+        ...role,
+        keys,
+        threshold: request.threshold ?? Math.min(role.threshold, Math.max(1, keys.length)),
+      }
+    }
+  }
+  if (names.every((name) => roles[name] === before.roles[name]))
+    throw new AppError("ROLE_MISSING", `no role there has a key "${request.key.slice(0, 40)}"`)
+  return { ...before, roles }
+}
+
+async function withRoles(
+  ports: Ports,
+  roles: TrustPlan["roles"],
+  request: RolesRequest,
+): Promise<TrustPlan["roles"]> {
+  const next = { ...roles }
+  for (const name of roleSchema.options) {
+    const wanted = request[name]
+    if (wanted === undefined) continue
+    const keys = []
+    for (const signer of wanted.signers) keys.push(await readSigner(ports, signer))
+    next[name] = {
+      keys,
+      threshold: wanted.threshold ?? (ALONE.has(name) ? 1 : keys.length),
+      assurance: wanted.assurance ?? roles[name].assurance,
+    }
+  }
+  return next
+}
+
+/** Roles where any key will do unless somebody asks for more. */
+const ALONE: ReadonlySet<RoleName> = new Set(["online", "director", "packager", "approver", "auditor"])
+
+const NOBODY: RolePlan = { keys: [], threshold: 1, assurance: "software" }
+const EMPTY_ROLES: TrustPlan["roles"] = {
+  root: NOBODY,
+  "release-manager": NOBODY,
+  approver: NOBODY,
+  packager: NOBODY,
+  auditor: NOBODY,
+  online: NOBODY,
+  director: NOBODY,
+}
+
+function titleOf(request: ChangeTrust): string {
+  if (request.kind === "rotate") return `rotate ${Object.keys(request.roles).join(", ") || "all documents"}`
+  if (request.kind === "add-key") return `add a key to ${request.role}`
+  return `remove ${request.key} from ${request.role ?? "every role"}`
+}
