@@ -16,6 +16,7 @@ import { Tpm2Provider } from "./keys/tpm2/provider.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
+import { credentialFiles } from "./registry/credentials.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
@@ -60,6 +61,12 @@ export function localPorts(
   ]
   const records = keyRecords(keyFolder)
   const keys = keyStore(records, providers, now)
+  const remote = registries({
+    pathOf: files.pathOf,
+    credentials: credentialFiles(process.env),
+    environment: process.env,
+    now,
+  })
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
@@ -73,7 +80,7 @@ export function localPorts(
     runtime: runtimeLauncher,
     reports: reportRenderer,
     machine: localMachine(workspace),
-    registries: registries(files.pathOf),
+    registries: remote,
     random,
     now,
     reportFault: (error) => {
@@ -84,6 +91,7 @@ export function localPorts(
   return {
     ports,
     close: async () => {
+      remote.close()
       await Promise.all(providers.map(async (provider) => provider.close()))
       await backend.close()
     },

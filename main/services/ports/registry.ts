@@ -14,6 +14,8 @@ export type RepositoryPlace =
       readonly repository: string
       /** HTTP without TLS; never chosen unless somebody asked for it. */
       readonly plainHttp: boolean
+      /** Certificates (PEM) of an authority to trust besides the usual ones; `null` for none. */
+      readonly authority: FileRef | null
     }
   | { readonly kind: "folder"; readonly folder: FileRef }
 
