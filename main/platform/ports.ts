@@ -1,5 +1,5 @@
 /** Every port, made real on this computer. */
-import { randomBytes } from "node:crypto"
+import { getRandomValues } from "node:crypto"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
@@ -17,6 +17,8 @@ import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
 import { credentialFiles } from "./registry/credentials.ts"
+import { pushQueue } from "./registry/push-queue.ts"
+import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
@@ -50,7 +52,7 @@ export function localPorts(
       ? workerBackend(Math.min(os.availableParallelism(), MAX_CIPHER_WORKERS))
       : nativeBackend(native)
   const now = () => new Date()
-  const random = (size: number) => new Uint8Array(randomBytes(size))
+  const random = (size: number) => getRandomValues(new Uint8Array(size))
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
   const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
@@ -61,9 +63,10 @@ export function localPorts(
   ]
   const records = keyRecords(keyFolder)
   const keys = keyStore(records, providers, now)
+  const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,
-    credentials: credentialFiles(process.env),
+    credentials,
     environment: process.env,
     now,
   })
@@ -81,6 +84,8 @@ export function localPorts(
     reports: reportRenderer,
     machine: localMachine(workspace),
     registries: remote,
+    registryAccess: registryAccess(credentials, prompter, remote.connect),
+    pushes: pushQueue(path.join(workspace, "pushes"), files, now),
     random,
     now,
     reportFault: (error) => {

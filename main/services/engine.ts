@@ -8,6 +8,7 @@ import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
+import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
 import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
@@ -43,6 +44,7 @@ export function createEngine(ports: Ports): EngineRouter {
     },
     trust: trustHandlers(ports),
     library: libraryHandlers(ports),
+    registry: registryHandlers(ports, jobs),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(
         `protect ${ports.files.nameOf(input.model)}`,

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises"
 import path from "node:path"
 import type { FileRef } from "../../contract/schema/base.ts"
+import type { RegistryHost } from "../../contract/schema/registry.ts"
 import { parseReference } from "../../core/oci/reference.ts"
 import type { Registries } from "../../services/ports/registry.ts"
 import { readError } from "../files.ts"
@@ -21,22 +22,28 @@ export interface RegistrySettings {
   readonly patience?: Partial<Pick<SessionSettings, "retry" | "idleMs" | "documentMs">>
 }
 
-/** `close` ends all connections. */
-export function registries(settings: RegistrySettings): Registries & { readonly close: () => void } {
+/** `connect` opens a session of its own, which its caller closes; `close` ends all others. */
+export function registries(settings: RegistrySettings): Registries & {
+  readonly connect: (host: RegistryHost, credentials: CredentialSource) => RegistrySession
+  readonly close: () => void
+} {
   const sessions = new Map<string, RegistrySession>()
-  const session = (host: string, plainHttp: boolean, authority: string | null) => {
-    const key = JSON.stringify([host, plainHttp, authority])
-    const open = sessions.get(key)
-    if (open !== undefined) return open
-    const opened = new RegistrySession(host, plainHttp, {
+  const connect = (
+    { host, plainHttp, authority }: RegistryHost,
+    credentials: CredentialSource,
+  ): RegistrySession =>
+    new RegistrySession(host, plainHttp, {
       ...HTTP_DEFAULTS,
       retry: PATIENT,
       ...settings.patience,
-      authorities: async () => authorities(host, authority),
+      authorities: async () => authorities(host, authority === null ? null : settings.pathOf(authority)),
       proxy: proxyOf(settings.environment),
-      credentials: settings.credentials,
+      credentials,
       now: settings.now,
     })
+  const session = (place: RegistryHost) => {
+    const key = JSON.stringify(place)
+    const opened = sessions.get(key) ?? connect(place, settings.credentials)
     sessions.set(key, opened)
     return opened
   }
@@ -44,9 +51,10 @@ export function registries(settings: RegistrySettings): Registries & { readonly 
     open(place, signal) {
       if (place.kind === "folder") return new LayoutFolder(settings.pathOf(place.folder), signal)
       const { host, path: name } = parseReference(place.repository)
-      const authority = place.authority === null ? null : settings.pathOf(place.authority)
-      return new RemoteRepository(session(host, place.plainHttp, authority), name, signal)
+      const { plainHttp, authority } = place
+      return new RemoteRepository(session({ host, plainHttp, authority }), name, signal)
     },
+    connect,
     close() {
       for (const open of sessions.values()) open.close()
       sessions.clear()

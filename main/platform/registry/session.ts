@@ -79,6 +79,18 @@ export class RegistrySession {
     throw await this.#refusal(answer)
   }
 
+  /**
+   * Whether the other end is a registry that lets us in, and whether it lets in anybody. Throws REGISTRY_UNAUTHORIZED when it
+   * does not, REGISTRY_MISBEHAVED when it is none.
+   */
+  async knock(signal: AbortSignal): Promise<{ readonly isOpen: boolean }> {
+    const answer = await this.request({ method: "GET", to: "/v2/", scope: "", expect: [200, 404] }, signal)
+    answer.drop()
+    if (answer.status === 404)
+      throw new AppError("REGISTRY_MISBEHAVED", `${this.origin.host} is not a registry`)
+    return { isOpen: this.#authorizer.header("") === null }
+  }
+
   close(): void {
     this.#http.close()
   }
