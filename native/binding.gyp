@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "sealwright",
-      "sources": ["src/addon.cc", "src/chunks.cc", "src/lockdown.cc", "src/payload.cc",
+      "sources": ["src/addon.cc", "src/chunks.cc", "src/lockdown.cc", "src/payload.cc", "src/peer.cc",
         "src/tss.cc", "src/tpm.cc", "src/tpm_connection.cc", "src/tpm_keys.cc", "src/tpm_attest.cc", "src/tpm_nv.cc"
       ],
       "defines": ["NAPI_VERSION=9", "SEALWRIGHT_TSS=<!(node -p \"process.env.SEALWRIGHT_TSS??0\")"],

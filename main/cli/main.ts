@@ -12,6 +12,7 @@ import { registerPush } from "./commands/push.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRegistry } from "./commands/registry.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerRuntime } from "./commands/runtime.ts"
 import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
 import { registerSync } from "./commands/sync.ts"
@@ -34,6 +35,7 @@ const COMMANDS: readonly Register[] = [
   registerVerify,
   registerOpen,
   registerRun,
+  registerRuntime,
   registerValidate,
   registerPush,
   registerPull,

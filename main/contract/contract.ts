@@ -12,6 +12,13 @@ import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema 
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import {
+  clearClientSchema,
+  runtimeIdSchema,
+  servedSchema,
+  startEventSchema,
+  startRuntimeSchema,
+} from "./schema/serving.ts"
+import {
   listTagsSchema,
   loginResultSchema,
   loginSchema,
@@ -79,6 +86,13 @@ export const clientContract = {
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
+  runtimes: {
+    /** The result is a runtime that answers; it stays after the job. */
+    start: oc.input(startRuntimeSchema).output(eventIterator(startEventSchema)),
+    list: oc.output(z.array(servedSchema)),
+    stop: oc.input(runtimeIdSchema).output(servedSchema),
+    clear: oc.input(clearClientSchema).output(servedSchema),
+  },
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
   registry: {

@@ -143,6 +143,38 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Enrolment and certificates
+  ATTESTATION_MALFORMED: [
+    EXIT.input,
+    "The device's answer cannot be read: run `sealwright device init` on the device again.",
+  ],
+  ATTESTATION_REFUSED: [
+    EXIT.refused,
+    "The evidence does not prove what it should: enrol the device again from its own computer, or enrol it at a lower level.",
+  ],
+  CERTIFICATE_MALFORMED: [EXIT.input, "Give a certificate, request or revocation list in PEM or DER form."],
+  CREDENTIAL_PASSPHRASE: [EXIT.key, "Check the passphrase of the file; nothing was imported."],
+
+  // Inference firewall
+  POLICY_MALFORMED: [EXIT.input, "docs/FORMAT.md lists what a policy may hold; every field may be left out."],
+  RUNTIME_NOT_FOUND: [EXIT.missing, "Run `sealwright runtime status` to see the runtimes of this workspace."],
+  RUNTIME_BUSY: [EXIT.unavailable, "Stop the other runtime with `sealwright runtime stop`, or use it."],
+  PEER_REFUSED: [EXIT.refused, "Connect as the user who started the runtime."],
+  CLIENT_UNKNOWN: [EXIT.refused, "Use the token that `sealwright runtime start` gave for this client."],
+  RATE_LIMITED: [
+    EXIT.unavailable,
+    "Wait as long as the message says, or ask for a grant with a higher rate.",
+  ],
+  BUDGET_SPENT: [EXIT.refused, "The number of rows the grant allows is used up: ask for a new grant."],
+  INPUT_REFUSED: [
+    EXIT.refused,
+    "The grant's policy does not allow such values: check the data and its scale.",
+  ],
+  EXTRACTION_SUSPECTED: [
+    EXIT.refused,
+    "The client's questions look like an attempt to copy the model. Its operator can clear it with `sealwright runtime clear`.",
+  ],
+
   // Trust metadata (TUF), releases and deployments.
   METADATA_MALFORMED: [EXIT.input, "The trust metadata is damaged: fetch it again from its source."],
   METADATA_MISSING: [EXIT.missing, "A piece of the trust metadata is missing: ask for a complete export."],

@@ -5,7 +5,7 @@
 import { z } from "zod"
 import { errorCodes } from "./errors.ts"
 
-const tensorSchema = z.strictObject({
+export const tensorSchema = z.strictObject({
   name: z.string(),
   /** numpy's name of the element type. */
   type: z.string(),

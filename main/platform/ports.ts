@@ -1,5 +1,5 @@
 /** Every port, made real on this computer. */
-import { getRandomValues } from "node:crypto"
+import { randomFillSync } from "node:crypto"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
@@ -21,6 +21,9 @@ import { pushQueue } from "./registry/push-queue.ts"
 import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
+import { auditLog } from "./serving/audit-log.ts"
+import { runBudgets } from "./serving/run-budgets.ts"
+import { servedRuntimes } from "./serving/served-runtimes.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
 import { documentFiles } from "./workspace/documents.ts"
@@ -52,7 +55,7 @@ export function localPorts(
       ? workerBackend(Math.min(os.availableParallelism(), MAX_CIPHER_WORKERS))
       : nativeBackend(native)
   const now = () => new Date()
-  const random = (size: number) => getRandomValues(new Uint8Array(size))
+  const random = (size: number) => randomFillSync(new Uint8Array(size))
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
   const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
@@ -81,6 +84,9 @@ export function localPorts(
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
+    budgets: runBudgets(path.join(workspace, "budgets")),
+    audit: auditLog(path.join(workspace, "audit.jsonl")),
+    served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
     registries: remote,

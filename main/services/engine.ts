@@ -10,6 +10,7 @@ import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
+import { servingHandlers } from "./serving/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
@@ -65,6 +66,7 @@ export function createEngine(ports: Ports): EngineRouter {
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
     ),
+    runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(
         `validate ${ports.files.nameOf(input.file)}`,

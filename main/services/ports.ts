@@ -7,6 +7,7 @@ import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
+import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Documents } from "./ports/documents.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { PackageLibrary } from "./ports/library.ts"
@@ -24,6 +25,9 @@ export interface Ports {
   readonly trust: TrustStore
   readonly documents: Documents
   readonly runtime: RuntimeLauncher
+  readonly budgets: RunBudgets
+  readonly audit: AuditLog
+  readonly served: ServedRuntimes
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
