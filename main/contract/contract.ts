@@ -6,6 +6,18 @@ import { eventIterator, oc } from "@orpc/contract"
 import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
 import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
+import {
+  acceptedSchema,
+  acceptSchema,
+  enrolledSchema,
+  enrolSchema,
+  initDeviceSchema,
+  initialisedSchema,
+  respondedSchema,
+  respondSchema,
+  revocationSchema,
+  revokedSchema,
+} from "./schema/enrolment.ts"
 import { inspectSchema, summarySchema } from "./schema/inspect.ts"
 import { packageEntrySchema, packageFileSchema, sampleSchema } from "./schema/library.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
@@ -81,6 +93,13 @@ export const clientContract = {
     /** Takes it off the list; the file stays. */
     forget: oc.input(packageFileSchema).output(packageEntrySchema),
     sample: oc.output(sampleSchema),
+  },
+  enrolment: {
+    init: oc.input(initDeviceSchema).output(initialisedSchema),
+    enrol: oc.input(enrolSchema).output(enrolledSchema),
+    respond: oc.input(respondSchema).output(respondedSchema),
+    accept: oc.input(acceptSchema).output(acceptedSchema),
+    revoke: oc.input(revocationSchema).output(revokedSchema),
   },
   protect: oc.input(protectSchema).output(eventIterator(protectEventSchema)),
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),

@@ -11,6 +11,7 @@ import { nativeBackend } from "./payload/native-backend.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
+import { enrolmentFiles } from "./enrolment/enrolment-files.ts"
 import { tpmAttestor, tpmCounters } from "./keys/tpm2/attestor.ts"
 import { Tpm2Provider } from "./keys/tpm2/provider.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
@@ -79,6 +80,7 @@ export function localPorts(
     keys,
     attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
     counters: tpmCounters(tpm2),
+    enrolments: enrolmentFiles(path.join(workspace, "enrolment")),
     devices: deviceFiles(path.join(workspace, "devices")),
     documents: documentFiles(path.join(workspace, "documents")),
     library: packageLibrary(path.join(workspace, "library"), files),

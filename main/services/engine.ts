@@ -1,6 +1,7 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
 import { addDevice, removeDevice } from "./devices.ts"
+import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
 import { libraryHandlers, rememberMade } from "./library.ts"
@@ -45,6 +46,7 @@ export function createEngine(ports: Ports): EngineRouter {
     },
     trust: trustHandlers(ports),
     library: libraryHandlers(ports),
+    enrolment: enrolmentHandlers(ports),
     registry: registryHandlers(ports, jobs),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(

@@ -9,6 +9,7 @@ import type { ByteSource } from "../core/bytes/source.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Documents } from "./ports/documents.ts"
+import type { Enrolments } from "./ports/enrolment.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
@@ -21,6 +22,7 @@ export interface Ports {
   readonly attestor: Attestor
   readonly counters: HardwareCounters
   readonly devices: DeviceStore
+  readonly enrolments: Enrolments
   readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly documents: Documents

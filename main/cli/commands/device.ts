@@ -1,5 +1,6 @@
 import { AppError } from "../../contract/errors.ts"
 import type { Device } from "../../contract/schema/keys.ts"
+import { registerEnrolment } from "./device-enrolment.ts"
 import type { Register } from "../main.ts"
 import { table } from "../text.ts"
 
@@ -28,6 +29,7 @@ export const registerDevice: Register = (program, run) => {
         context.print(added, () => describe(added))
       }),
     )
+  registerEnrolment(device, run)
   device
     .command("list")
     .description("all devices of this workspace")

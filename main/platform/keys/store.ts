@@ -9,7 +9,7 @@ import { fingerprintOf } from "./public-key.ts"
 import type { KeyProvider } from "./provider.ts"
 import { keyRecordSchema, toKey, type KeyRecord } from "./record.ts"
 
-const PURPOSES = ["signing", "device", "attestation"] as const
+const PURPOSES = ["signing", "device", "attestation", "authority"] as const
 
 export type KeyRecords = Readonly<Record<Key["purpose"], Records<KeyRecord>>>
 
@@ -22,6 +22,7 @@ export function keyRecords(folder: string): KeyRecords {
     signing: recordsOf("signing"),
     device: recordsOf("device"),
     attestation: recordsOf("attestation"),
+    authority: recordsOf("authority"),
   }
 }
 
@@ -80,7 +81,7 @@ export function keyStore(records: KeyRecords, providers: readonly KeyProvider[],
       await records[key.purpose].remove(key.name)
     },
     async sign(key, message) {
-      if (key.purpose !== "signing")
+      if (key.purpose !== "signing" && key.purpose !== "authority")
         throw new AppError("KEY_PURPOSE", `key ${key.name} is no signing key and cannot sign`)
       const { record, provider } = await locate(key)
       return provider.sign(record, message)

@@ -5,10 +5,12 @@ import { parseRecipient } from "../../age/recipients.ts"
 import { recipientPoint } from "../../age/recipient-point.ts"
 import { isEqual, toHex } from "../../bytes/bytes.ts"
 import { readAttestation } from "../attestation.ts"
+import { readBundle } from "../bundle.ts"
 import { readCertificate, type Certificate } from "../certificate.ts"
 import { describeRefusal, judgeChain } from "../chain.ts"
-import { attestationType, checkPredicateType } from "../statement.ts"
+import { attestationType, checkPredicateType, readStatement } from "../statement.ts"
 import { checkAttestationKey, checkCertified } from "../tpm/attestation.ts"
+import { makeCredential } from "../tpm/make-credential.ts"
 import { ATTRIBUTE, readPublicArea, type PublicArea } from "../tpm/public-area.ts"
 import { parseTrustedKeys } from "../trust.ts"
 import { parseVerificationKey } from "../verification-key.ts"
@@ -142,6 +144,45 @@ export function checkCertifiedKeys(
   const areas = readAreas(tpm)
   checkCertified(answer.certified.decryptionKey, areas.decryptionKey, areas.attestationKey, expected.nonce)
   checkCertified(answer.certified.signingKey, areas.signingKey, areas.attestationKey, expected.nonce)
+}
+
+/** The challenge an answer says it belongs to, before anything of it is believed. Throws as readBundle does. */
+export function challengeOfAnswer(bundle: Uint8Array): string {
+  return parseAnswer(readStatement(readBundle(bundle).envelope.payload).predicate).challenge
+}
+
+/** A secret wrapped for the TPM of the request, given out only beside its attestation key. */
+export function credentialFor(
+  tpm: NonNullable<EnrolmentRequest["tpm"]>,
+  secret: Uint8Array,
+): { readonly blob: Uint8Array<ArrayBuffer>; readonly secret: Uint8Array<ArrayBuffer> } {
+  const areas = readAreas(tpm)
+  const made = makeCredential(areas.endorsementKey, areas.attestationKey.name, secret)
+  return { blob: Uint8Array.from(made.blob), secret: Uint8Array.from(made.secret) }
+}
+
+/** What an answer carries instead of the token: to whoever does not know the token it is worth nothing. */
+export function proofOfToken(token: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(
+    createHash("sha256").update("sealwright/enrolment/v1/token\0").update(token).digest(),
+  )
+}
+
+/** SHA-256, as Expected keeps it. */
+export function digestOf(bytes: Uint8Array): Uint8Array {
+  return sha256(bytes)
+}
+
+/** Fingerprint of the key in a TPMT_PUBLIC. */
+export function publicAreaFingerprint(area: Uint8Array): string {
+  return keyFingerprint(readPublicArea(area).publicKey)
+}
+
+/** SPKI in PEM of an uncompressed P-256 point. */
+export function pemOfPoint(point: Uint8Array): string {
+  const coordinate = (at: number) => Buffer.from(point.subarray(at, at + 32)).toString("base64url")
+  const jwk = { kty: "EC", crv: "P-256", x: coordinate(1), y: coordinate(33) }
+  return createPublicKey({ key: jwk, format: "jwk" }).export({ type: "spki", format: "pem" }).toString()
 }
 
 /** SHA-256 of the SPKI in DER, hex: what `openssl pkey -pubin -outform DER | sha256sum` prints. */

@@ -69,7 +69,10 @@ export class Tpm2Provider implements KeyProvider {
   async #make(tpm: Tpm, wanted: NewKey, place: Wanted, auth: Uint8Array | null): Promise<MadeKey> {
     const persistent = place.persistent ? await freeHandle(tpm) : null
     const options: Omit<NewTpmKey, "kind"> = { auth, pcrs: place.pcrs, persistent }
-    const made = await tpm.createKey({ ...options, kind: wanted.purpose })
+    const made = await tpm.createKey({
+      ...options,
+      kind: wanted.purpose === "authority" ? "signing" : wanted.purpose,
+    })
     const seed = wanted.algorithm === "P-256+ML-KEM-768" ? this.#random(MLKEM_SEED_BYTES) : null
     try {
       const sealed =

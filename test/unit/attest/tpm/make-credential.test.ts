@@ -1,8 +1,5 @@
-import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs"
-import path from "node:path"
-import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { p256TagRecipient } from "../../../../main/core/age/p256tag.ts"
 import type { EnrolmentRequest } from "../../../../main/core/attest/enrolment/documents.ts"
@@ -17,7 +14,6 @@ import { makeCredential } from "../../../../main/core/attest/tpm/make-credential
 import { readPublicArea, type PublicArea } from "../../../../main/core/attest/tpm/public-area.ts"
 import { startSwtpm, type Swtpm } from "../../../support/swtpm.ts"
 
-const run = promisify(execFile)
 let tpm: Swtpm
 
 beforeAll(async () => {
@@ -219,11 +215,11 @@ async function certified(use: "decrypt" | "sign") {
 }
 
 function at(name: string): string {
-  return path.join(tpm.folder, name)
+  return tpm.at(name)
 }
 
 async function tool(name: string, args: readonly string[]): Promise<void> {
-  await run(`tpm2_${name}`, [...args, "-T", tpm.tcti])
+  await tpm.tool(`tpm2_${name}`, ...args)
 }
 
 /** swtpm has no resource manager and few slots. */
