@@ -43,7 +43,7 @@ export class Pkcs11Provider implements KeyProvider {
       ? await this.#process.ask("find", { target: wanted })
       : await this.#process.ask("generate", {
           target: wanted,
-          purpose,
+          purpose: purpose === "device" ? "device" : "signing",
           label: wanted.object ?? name,
           id: wanted.id ?? this.#random(ID_BYTES),
         })
