@@ -10,6 +10,8 @@ const POINT_BYTES = 65
 const SECRET_BYTES = 32
 /** CKS_RO_USER_FUNCTIONS and CKS_RW_USER_FUNCTIONS (PKCS#11 2.40, 3.3); pkcs11js declares them and does not have them. */
 const STATE = { readOnlyUser: 1, readWriteUser: 3 } as const
+/** CKF_HW_SLOT of a slot's flags (3.2); pkcs11js has it and does not declare it. */
+const HARDWARE_SLOT = 4
 /** OBJECT IDENTIFIER prime256v1, DER: CKA_EC_PARAMS of a key on P-256. */
 const P256 = Buffer.from("06082a8648ce3d030107", "hex")
 
@@ -320,7 +322,7 @@ function toFacts(module: pkcs11.PKCS11, slot: pkcs11.Handle, loggedIn: boolean):
     manufacturer: info.manufacturerID.trimEnd(),
     model: info.model.trimEnd(),
     serial: info.serialNumber.trimEnd(),
-    isHardware: (module.C_GetSlotInfo(slot).flags & pkcs11.CKF_HW_SLOT) !== 0,
+    isHardware: (module.C_GetSlotInfo(slot).flags & HARDWARE_SLOT) !== 0,
     needsLogin: has(pkcs11.CKF_LOGIN_REQUIRED),
     isLoggedIn: loggedIn,
     hasPinPad: has(pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH),
