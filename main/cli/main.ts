@@ -5,6 +5,7 @@ import { registerDevice } from "./commands/device.ts"
 import { registerDoctor } from "./commands/doctor.ts"
 import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
+import { registerLedger } from "./commands/ledger.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerPull } from "./commands/pull.ts"
@@ -37,6 +38,7 @@ const COMMANDS: readonly Register[] = [
   registerRun,
   registerRuntime,
   registerValidate,
+  registerLedger,
   registerPush,
   registerPull,
   registerSync,

@@ -1,11 +1,14 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
-import type { FileRef } from "../contract/schema/base.ts"
+import type { FileRef, Live } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { MarkKernel } from "../core/watermark/kernel.ts"
+import type { LedgerStore } from "./ports/ledger.ts"
+import type { TrialLauncher } from "./ports/trial.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Documents } from "./ports/documents.ts"
@@ -33,6 +36,10 @@ export interface Ports {
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
+  readonly ledger: LedgerStore
+  readonly trials: TrialLauncher
+  /** The inner loops of embedding, in the fastest form there is here. */
+  readonly markKernel: MarkKernel
   readonly registryAccess: RegistryAccess
   readonly pushes: PushQueue
   readonly random: Random
@@ -45,8 +52,8 @@ export interface Ports {
 /** How a long operation is watched and stopped. */
 export interface JobControl {
   readonly signal: AbortSignal
-  /** Called with bytes done so far, seldom enough to be cheap (some ten times a second). */
-  progress(doneBytes: number): void
+  /** Called with bytes done so far, seldom enough to be cheap (some ten times a second); a measurement says what it saw since. */
+  progress(doneBytes: number, live?: Live): void
 }
 
 /** An open file: `number` is the descriptor, valid until `close`. */
@@ -147,13 +154,23 @@ export interface OpenedPart {
   readonly digest: boolean
 }
 
-export interface DecryptJob {
-  /** The age file inside `file`: where it starts, where its chunks start, and their length, bytes. */
+/** The chunks of an age file inside `file`: where they start and their length, bytes. */
+export interface SealedPayload {
   readonly file: number
-  readonly offset: number
   readonly chunksOffset: number
   readonly chunksBytes: number
+  /** Payload key, 32 bytes; the caller wipes it. */
   readonly key: Uint8Array
+}
+
+/** Plaintext by offset. `close` wipes what is kept of it. */
+export interface PlainReader extends ByteSource {
+  close(): void
+}
+
+export interface DecryptJob extends SealedPayload {
+  /** Where the age file starts, bytes. */
+  readonly offset: number
   /** Ascending and disjoint. */
   readonly parts: readonly OpenedPart[]
   /** Whether the SHA-256 of the age file is wanted. */
@@ -175,6 +192,11 @@ export interface DecryptResult {
 export interface PayloadEngine {
   encrypt(job: EncryptJob, control: JobControl): Promise<EncryptResult>
   decrypt(job: DecryptJob, control: JobControl): Promise<DecryptResult>
+  /**
+   * Random access to a payload's plaintext, opening only the chunks it touches. Resolves after the last chunk was verified,
+   * so the length is genuine; every chunk is authenticated before its bytes are given out.
+   */
+  reader(payload: SealedPayload): Promise<PlainReader>
   /** SHA-256 of a stretch of a file. */
   digest(file: number, offset: number, length: number, control: JobControl): Promise<Uint8Array>
 }
@@ -252,6 +274,11 @@ export interface RuntimeProcess {
   ): Promise<{ readonly outputs: readonly Tensor[]; readonly sessionMs: number }>
   /** Largest resident size so far, bytes. */
   peakMemory(): Promise<number>
+  /**
+   * Ends the session and wipes its memory; the process stays until `close`. Milliseconds it took. At R0 the memory is given
+   * back but not wiped: only the end of the process is certain there.
+   */
+  unload(): Promise<number>
   close(): Promise<void>
 }
 

@@ -61,8 +61,9 @@ export async function readSealFile(file: ByteSource): Promise<SealContents> {
   const grants: SealPart[] = []
   const bundles: AttachedBundle[] = []
   for (const descriptor of index.manifests) {
+    if (descriptor.mediaType !== MEDIA.manifest)
+      throw new AppError("SEAL_MALFORMED", "the seal index lists something that is not a manifest")
     const manifest = parseManifest(await layout.blob(descriptor, MAX_MANIFEST_BYTES))
-    layout.use(EMPTY_CONFIG)
     const [layer, ...more] = manifest.layers
     if (layer === undefined || more.length > 0)
       throw new AppError("SEAL_MALFORMED", "a manifest must have one layer")
@@ -83,12 +84,13 @@ export async function readSealFile(file: ByteSource): Promise<SealContents> {
     }
   }
   if (packages.length === 0) throw new AppError("SEAL_INCOMPLETE", "the file holds no package")
+  await layout.blob(EMPTY_CONFIG, EMPTY_CONFIG.size)
   layout.checkNothingUnused()
   return { packages, grants, bundles }
 }
 
 async function readBundle(layout: Layout, manifest: Manifest, layer: Descriptor): Promise<AttachedBundle> {
-  if (layer.mediaType !== MEDIA.bundle || manifest.subject === undefined) {
+  if (layer.mediaType !== MEDIA.bundle || manifest.subject?.mediaType !== MEDIA.manifest) {
     throw new AppError("SEAL_MALFORMED", "a bundle manifest lacks its subject or its bundle")
   }
   return {
