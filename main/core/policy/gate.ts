@@ -5,7 +5,7 @@ import type { RuntimeLevel } from "../../contract/schema/runtime.ts"
 import { isAtLeast, levelSchema } from "../../contract/schema/runtime.ts"
 import { parseJson } from "../bytes/json.ts"
 
-export const gateSchema = z.strictObject({
+const gateSchema = z.strictObject({
   /** Largest loss of accuracy between the original and the sealed copy, as a share (0.003 is 0.3 points). */
   maxAccuracyLoss: z.number().min(0).max(1).optional(),
   /** Least share of rows with the same answer as the original. */
