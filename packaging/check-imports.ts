@@ -34,7 +34,15 @@ const AREAS: readonly Area[] = [
   {
     folder: "main/platform",
     areas: ["main/services", "main/core", "main/contract", "native/lib"],
-    packages: ["node:*", "zod", "sodium-native", "@observablehq/plot", "linkedom", "onnxruntime-node"],
+    packages: [
+      "node:*",
+      "zod",
+      "sodium-native",
+      "pkcs11js",
+      "@observablehq/plot",
+      "linkedom",
+      "onnxruntime-node",
+    ],
   },
   {
     folder: "main/runtime",

@@ -304,6 +304,29 @@ const TABLE = {
   TPM_FULL: [EXIT.unavailable, "Remove a persistent object, or leave out --persistent."],
   TPM_EXISTS: [EXIT.exists, "Choose another handle or index, or remove what is there."],
   TPM_FAILED: [EXIT.unavailable, "Try again; if it stays, run `sealwright keys doctor`."],
+  TOKEN_URI_INVALID: [
+    EXIT.usage,
+    "Write it as pkcs11:token=NAME;object=KEY?module-path=/usr/lib/…so (RFC 7512).",
+  ],
+  TOKEN_ABSENT: [EXIT.unavailable, "Insert the token, or check its name and the module's path."],
+  TOKEN_REMOVED: [
+    EXIT.unavailable,
+    "Insert the token again and repeat the command: what was finished stays.",
+  ],
+  TOKEN_GONE: [EXIT.unavailable, "The module crashed: try again, or install a newer one."],
+  TOKEN_BUSY: [
+    EXIT.unavailable,
+    "Touch the token if it waits for that, or close other programs that use it.",
+  ],
+  TOKEN_PIN_WRONG: [EXIT.key, "Check the PIN before you try again: tokens lock after a few wrong ones."],
+  TOKEN_PIN_LOCKED: [EXIT.key, "Unlock the PIN with the token's own tool and its PUK or SO PIN."],
+  TOKEN_READ_ONLY: [EXIT.key, "Make the key with the token's own tool, then take it over with --adopt."],
+  TOKEN_UNSUITABLE: [
+    EXIT.key,
+    "Choose another token or key: P-256 with ECDH to decrypt, ECDSA or RSA-PSS to sign.",
+  ],
+  TOKEN_KEY_MISSING: [EXIT.missing, "List the token's keys: pkcs11-tool --list-objects."],
+  TOKEN_FAILED: [EXIT.unavailable, "Try again; if it stays, run `sealwright keys doctor`."],
   ASSURANCE_TOO_LOW: [
     EXIT.refused,
     "Enrol the device with a key in hardware, or ask whoever wrote the policy for a lower level.",

@@ -1,5 +1,5 @@
 /** Every port, made real on this computer. */
-import { randomBytes } from "node:crypto"
+import { randomFillSync } from "node:crypto"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
@@ -11,6 +11,7 @@ import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
 import { enrolmentFiles } from "./enrolment/enrolment-files.ts"
@@ -60,11 +61,15 @@ export function localPorts(
       ? workerBackend(Math.min(os.availableParallelism(), MAX_CIPHER_WORKERS))
       : nativeBackend(native)
   const now = () => new Date()
-  const random = (size: number) => new Uint8Array(randomBytes(size))
+  const random = (size: number) => randomFillSync(new Uint8Array(size))
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
   const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
-  const providers = [softwareProvider(keyFolder, random, prompter), tpm2]
+  const providers = [
+    softwareProvider(keyFolder, random, prompter),
+    tpm2,
+    new Pkcs11Provider(random, prompter),
+  ]
   const records = keyRecords(keyFolder)
   const keys = keyStore(records, providers, now)
   const credentials = credentialFiles(process.env)

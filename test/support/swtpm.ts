@@ -12,6 +12,8 @@ export interface Swtpm {
   readonly tcti: string
   /** Runs a command of tpm2-tools in a folder of its own; returns its standard output. */
   tool(command: string, ...args: readonly string[]): Promise<string>
+  /** Where tools may leave files; removed by `stop`. */
+  readonly folder: string
   /** A path in that folder. */
   at(name: string): string
   stop(): Promise<void>
@@ -50,6 +52,7 @@ function handleOf(folder: string, port: number, child: ChildProcess, exited: Pro
       })
       return stdout
     },
+    folder: files,
     at: (name) => path.join(files, name),
     stop: async () => {
       child.kill()

@@ -20,6 +20,8 @@ const placeSchema = z.discriminatedUnion("provider", [
     /** Of a hybrid key: its ML-KEM seed, sealed by the same storage key. */
     seed: z.strictObject({ public: z.string(), private: z.string(), name: z.string() }).nullable(),
   }),
+  /** RFC 7512: module, token, and the key's label and id. */
+  z.strictObject({ provider: z.literal("pkcs11"), uri: z.string(), isAdopted: z.boolean() }),
 ])
 
 /** Records of keys made before there was a choice of places lack the last four fields. */
