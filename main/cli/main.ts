@@ -3,11 +3,13 @@ import { Command, CommanderError } from "commander"
 import { AppError, toAppError } from "../contract/errors.ts"
 import { registerDevice } from "./commands/device.ts"
 import { registerDoctor } from "./commands/doctor.ts"
+import { registerFleet } from "./commands/fleet.ts"
 import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
+import { registerRelease } from "./commands/release.ts"
 import { registerRun } from "./commands/run.ts"
 import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
@@ -27,6 +29,8 @@ const COMMANDS: readonly Register[] = [
   registerDevice,
   registerProtect,
   registerTrust,
+  registerRelease,
+  registerFleet,
   registerVerify,
   registerOpen,
   registerRun,

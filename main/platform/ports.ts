@@ -5,6 +5,7 @@ import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
 import type { Ports } from "../services/ports.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
+import { fileFloors } from "./deployment/file-floors.ts"
 import { localFiles } from "./files.ts"
 import { localMachine } from "./machine.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
@@ -49,12 +50,18 @@ export function localPorts(
   const keyFolder = path.join(workspace, "keys")
   const providers = [softwareProvider(keyFolder, random, prompter)]
   const keys = keyStore(keyFolder, providers, now)
+  const documents = documentFiles(path.join(workspace, "documents"))
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
     keys,
     devices: deviceFiles(path.join(workspace, "devices")),
-    documents: documentFiles(path.join(workspace, "documents")),
+    documents,
+    floors: fileFloors(documents),
+    folders: {
+      releases: files.refer(path.join(workspace, "releases")),
+      slots: files.refer(path.join(workspace, "slots")),
+    },
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,

@@ -9,6 +9,8 @@ import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { run } from "./run.ts"
+import { deploymentHandlers } from "./deployment/handlers.ts"
+import { fleetHandlers, releaseHandlers } from "./release/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
@@ -42,6 +44,9 @@ export function createEngine(ports: Ports): EngineRouter {
       remove: os.devices.remove.handler(async ({ input }) => removeDevice(ports, input.name)),
     },
     trust: trustHandlers(ports),
+    release: releaseHandlers(ports, jobs),
+    fleet: fleetHandlers(ports, jobs),
+    deployment: deploymentHandlers(ports, jobs),
     library: libraryHandlers(ports),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(

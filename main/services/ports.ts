@@ -6,7 +6,8 @@ import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
-import type { Documents } from "./ports/documents.ts"
+import type { Documents, Folders } from "./ports/documents.ts"
+import type { RollbackFloors } from "./ports/floors.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { Registries } from "./ports/registry.ts"
@@ -20,6 +21,8 @@ export interface Ports {
   readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly documents: Documents
+  readonly folders: Folders
+  readonly floors: RollbackFloors
   readonly runtime: RuntimeLauncher
   readonly reports: ReportRenderer
   readonly machine: Machine
@@ -76,6 +79,8 @@ export interface Files {
   inFolder(folder: FileRef, name: string): Promise<FileRef>
   /** The last segment of the path. */
   nameOf(file: FileRef): string
+  /** Removing what is not there changes nothing. */
+  remove(file: FileRef): Promise<void>
 }
 
 /**

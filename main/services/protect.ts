@@ -31,6 +31,7 @@ import { OPEN_POLICY } from "../core/policy/policy.ts"
 import type { JobContext } from "./jobs.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { modelRoot } from "./model-root.ts"
+import { keepIssued, type IssuedGrant } from "./issued-grants.ts"
 import type { PlainPart, Ports } from "./ports.ts"
 import { SealWriter } from "./seal-writer.ts"
 import { chooseSigningKey, type ChosenKey } from "./signing.ts"
@@ -137,8 +138,16 @@ class Desk {
       }
     }
     for (const copy of copies) await this.#signCopy(writer, copy)
-    for (const { copy, device, recipient } of grants) await this.#issueGrant(writer, copy, device, recipient)
+    const issued = new Map<string, IssuedGrant[]>()
+    for (const { copy, device, recipient } of grants) {
+      const grant = await this.#issueGrant(writer, copy, device, recipient)
+      const list = issued.get(copy.package.digest) ?? []
+      list.push({ grant, device: device.name, policy: OPEN_POLICY })
+      issued.set(copy.package.digest, list)
+    }
     await writer.finish()
+    // Who a grant is for is told by nothing in the file; whoever directs devices has to know.
+    for (const [digest, list] of issued) await keepIssued(this.#ports, digest, list)
 
     const { key, created } = this.#signing
     return {
@@ -218,7 +227,7 @@ class Desk {
     copy: SealedCopy,
     device: Device,
     recipient: Recipient,
-  ): Promise<void> {
+  ): Promise<string> {
     const plain = writeGrant({
       document: {
         version: 1,
@@ -239,6 +248,7 @@ class Desk {
       )
       const manifest = await writer.manifest(grantManifest(grant))
       await this.#attest(writer, manifest, "grant", { createdAt: this.#createdAt })
+      return manifest.digest
     } finally {
       wipe(plain)
     }

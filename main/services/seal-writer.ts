@@ -47,6 +47,11 @@ export class SealWriter {
     return descriptor
   }
 
+  /** Whether a blob is in the file already. */
+  has({ digest }: Descriptor): boolean {
+    return this.#written.has(digest)
+  }
+
   /** A blob in memory; writing the same content twice stores it once. */
   async blob({ descriptor, bytes }: Blob): Promise<Descriptor> {
     if (!this.#written.has(descriptor.digest)) {

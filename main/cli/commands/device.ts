@@ -2,6 +2,7 @@ import { AppError } from "../../contract/errors.ts"
 import type { Device } from "../../contract/schema/keys.ts"
 import type { Register } from "../main.ts"
 import { table } from "../text.ts"
+import { registerDeployment } from "./deployment.ts"
 
 interface AddOptions {
   readonly recipient?: string
@@ -28,6 +29,7 @@ export const registerDevice: Register = (program, run) => {
         context.print(added, () => describe(added))
       }),
     )
+  registerDeployment(device, run)
   device
     .command("list")
     .description("all devices of this workspace")

@@ -45,7 +45,7 @@ export const registerVerify: Register = (program, run) => {
     )
 }
 
-function checkLine(check: Check): string {
+export function checkLine(check: Check): string {
   const word = { passed: "ok     ", failed: "FAILED ", skipped: "skipped" }[check.result]
   return `${word} ${check.title}: ${safeText(check.reason)}${check.code === null ? "" : ` [${check.code}]`}`
 }
