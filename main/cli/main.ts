@@ -8,11 +8,15 @@ import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
+import { registerPull } from "./commands/pull.ts"
+import { registerPush } from "./commands/push.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRelease } from "./commands/release.ts"
+import { registerRegistry } from "./commands/registry.ts"
 import { registerRun } from "./commands/run.ts"
 import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
+import { registerSync } from "./commands/sync.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { Context, type GlobalOptions } from "./context.ts"
@@ -35,6 +39,10 @@ const COMMANDS: readonly Register[] = [
   registerOpen,
   registerRun,
   registerValidate,
+  registerPush,
+  registerPull,
+  registerSync,
+  registerRegistry,
   registerDoctor,
   registerServe,
 ]

@@ -11,6 +11,23 @@ import { packageEntrySchema, packageFileSchema, sampleSchema } from "./schema/li
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
+import {
+  listTagsSchema,
+  loginResultSchema,
+  loginSchema,
+  logoutResultSchema,
+  logoutSchema,
+  pullEventSchema,
+  pullSchema,
+  pushEventSchema,
+  pushSchema,
+  queuedPushSchema,
+  registryCheckSchema,
+  registryHostSchema,
+  syncEventSchema,
+  syncSchema,
+  tagListSchema,
+} from "./schema/registry.ts"
 import { runEventSchema, runSchema } from "./schema/run.ts"
 import {
   approveSchema,
@@ -42,7 +59,7 @@ import {
   provisionSchema,
   receiptsSchema,
   receiptsWrittenSchema,
-  syncSchema,
+  syncDeviceSchema,
 } from "./schema/deployment.ts"
 import {
   assembleSchema,
@@ -103,7 +120,7 @@ export const clientContract = {
   },
   deployment: {
     provision: oc.input(provisionSchema).output(provisionedSchema),
-    sync: oc.input(syncSchema).output(eventIterator(deploymentEventSchema)),
+    sync: oc.input(syncDeviceSchema).output(eventIterator(deploymentEventSchema)),
     verify: oc.input(onDeviceSchema).output(eventIterator(deviceVerdictEventSchema)),
     install: oc.input(installSchema).output(eventIterator(deploymentEventSchema)),
     commit: oc.input(onDeviceSchema).output(deploymentStatusSchema),
@@ -125,6 +142,20 @@ export const clientContract = {
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
+  registry: {
+    push: oc.input(pushSchema).output(eventIterator(pushEventSchema)),
+    pull: oc.input(pullSchema).output(eventIterator(pullEventSchema)),
+    sync: oc.input(syncSchema).output(eventIterator(syncEventSchema)),
+    queue: {
+      add: oc.input(pushSchema).output(queuedPushSchema),
+      list: oc.output(z.array(queuedPushSchema)),
+      remove: oc.input(z.strictObject({ id: z.string() })).output(queuedPushSchema),
+    },
+    login: oc.input(loginSchema).output(loginResultSchema),
+    logout: oc.input(logoutSchema).output(logoutResultSchema),
+    check: oc.input(registryHostSchema).output(registryCheckSchema),
+    list: oc.input(listTagsSchema).output(tagListSchema),
+  },
   jobs: {
     list: oc.output(z.array(jobSchema)),
     cancel: oc.input(z.strictObject({ job: z.string() })).output(jobSchema),

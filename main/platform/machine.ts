@@ -27,7 +27,7 @@ export function localMachine(workspace: string): Machine {
       checkCipher(),
       checkAddon(),
       await checkInference(),
-      await checkRuntime(),
+      ...(await checkRuntime()),
       checkWorkspace(workspace),
     ],
     sample: () => {

@@ -14,6 +14,9 @@ import { keyStore } from "./keys/store.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
+import { credentialFiles } from "./registry/credentials.ts"
+import { pushQueue } from "./registry/push-queue.ts"
+import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
@@ -51,6 +54,13 @@ export function localPorts(
   const providers = [softwareProvider(keyFolder, random, prompter)]
   const keys = keyStore(keyFolder, providers, now)
   const documents = documentFiles(path.join(workspace, "documents"))
+  const credentials = credentialFiles(process.env)
+  const remote = registries({
+    pathOf: files.pathOf,
+    credentials,
+    environment: process.env,
+    now,
+  })
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
@@ -67,7 +77,9 @@ export function localPorts(
     runtime: runtimeLauncher,
     reports: reportRenderer,
     machine: localMachine(workspace),
-    registries: registries(files.pathOf),
+    registries: remote,
+    registryAccess: registryAccess(credentials, prompter, remote.connect),
+    pushes: pushQueue(path.join(workspace, "pushes"), files, now),
     random,
     now,
     reportFault: (error) => {
@@ -78,6 +90,7 @@ export function localPorts(
   return {
     ports,
     close: async () => {
+      remote.close()
       await Promise.all(providers.map(async (provider) => provider.close()))
       await backend.close()
     },

@@ -10,6 +10,7 @@ import { wipe } from "../core/bytes/bytes.ts"
 import { frameParts, FrameReader, type Frame } from "../core/bytes/frames.ts"
 import { loadPlain, loadSealed, type PlainFile } from "./load.ts"
 import { ModelSession, type TensorBytes } from "./session.ts"
+import { applySteps } from "./steps.ts"
 
 const CHANNEL = 3
 /** Largest request: a batch of inputs. */
@@ -34,7 +35,7 @@ channel.on("data", (bytes) => {
 channel.on("close", () => process.exit(0))
 channel.on("error", () => process.exit(0))
 
-reply({ kind: "ready", steps: [] })
+reply({ kind: "ready", steps: [...applySteps(process.env)] })
 
 async function handle(frame: Frame): Promise<void> {
   try {

@@ -8,6 +8,7 @@ import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
+import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
 import { deploymentHandlers } from "./deployment/handlers.ts"
 import { fleetHandlers, releaseHandlers } from "./release/handlers.ts"
@@ -48,6 +49,7 @@ export function createEngine(ports: Ports): EngineRouter {
     fleet: fleetHandlers(ports, jobs),
     deployment: deploymentHandlers(ports, jobs),
     library: libraryHandlers(ports),
+    registry: registryHandlers(ports, jobs),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(
         `protect ${ports.files.nameOf(input.model)}`,

@@ -94,17 +94,22 @@ export async function openGrant(
   device: Device,
 ): Promise<GrantedPackage> {
   const identity = await deviceIdentity(ports, device)
+  let hasForeign = false
   for (const part of contents.grants) {
     const grant = await tryGrant(file, part, identity)
     if (grant === null) continue
     const target = contents.packages.find((candidate) => candidate.digest === grant.document.package)
-    if (target === undefined)
-      throw new AppError("SEAL_INCOMPLETE", "the grant is for a package that is not in the file")
+    if (target === undefined) {
+      // A file filled from a registry may hold grants of other releases too.
+      hasForeign = true
+      continue
+    }
     checkWindow(grant.document.policy, ports.now())
     checkOverlay(grant, target, device)
     const opener = grant.releaseIdentity === null ? identity : parseIdentity(grant.releaseIdentity)
     return { part: target, grant, payload: await openHeader(partSource(file, target), [opener]) }
   }
+  if (hasForeign) throw new AppError("SEAL_INCOMPLETE", "the grant is for a package that is not in the file")
   throw new AppError("PACKAGE_NOT_FOR_DEVICE", `no grant in the file opens with the key of ${device.name}`)
 }
 

@@ -10,7 +10,7 @@ import type { Documents, Folders } from "./ports/documents.ts"
 import type { RollbackFloors } from "./ports/floors.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { PackageLibrary } from "./ports/library.ts"
-import type { Registries } from "./ports/registry.ts"
+import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
 
 /** All of them. */
 export interface Ports {
@@ -27,6 +27,8 @@ export interface Ports {
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
+  readonly registryAccess: RegistryAccess
+  readonly pushes: PushQueue
   readonly random: Random
   /** The time now. */
   readonly now: () => Date

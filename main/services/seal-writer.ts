@@ -52,6 +52,17 @@ export class SealWriter {
     return this.#written.has(digest)
   }
 
+  /** Room for a blob whose name is known and whose bytes come later; `null` when it has a place already. */
+  async reserve(descriptor: Descriptor): Promise<{ readonly file: number; readonly offset: number } | null> {
+    if (this.#written.has(descriptor.digest)) return null
+    await this.#append(tarHeader(blobName(descriptor), descriptor.size))
+    const offset = this.#at
+    this.#at += descriptor.size
+    await this.#append(tarPadding(descriptor.size))
+    this.#written.add(descriptor.digest)
+    return { file: this.#file.number, offset }
+  }
+
   /** A blob in memory; writing the same content twice stores it once. */
   async blob({ descriptor, bytes }: Blob): Promise<Descriptor> {
     if (!this.#written.has(descriptor.digest)) {

@@ -2,9 +2,11 @@
 
 namespace sealwright {
 void AddPayload(napi_env env, napi_value exports);
+void AddLockdown(napi_env env, napi_value exports);
 }  // namespace sealwright
 
 NAPI_MODULE_INIT() {
   sealwright::AddPayload(env, exports);
+  sealwright::AddLockdown(env, exports);
   return exports;
 }

@@ -32,6 +32,13 @@ const COMMANDS = [
   "open",
   "run",
   "validate",
+  "push",
+  "pull",
+  "sync",
+  "registry login",
+  "registry logout",
+  "registry check",
+  "registry list",
   "doctor",
 ]
 

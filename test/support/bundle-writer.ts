@@ -13,7 +13,12 @@ const place = JSON.parse(placeText) as WriterPlace
 const subject = JSON.parse(subjectText) as Descriptor
 
 const files = localFiles()
-const repository = registries(files.pathOf).open(
+const repository = registries({
+  pathOf: files.pathOf,
+  credentials: { find: async () => null },
+  environment: {},
+  now: () => new Date(),
+}).open(
   place.kind === "folder" ? { kind: "folder", folder: files.refer(place.folder) } : place,
   new AbortController().signal,
 )

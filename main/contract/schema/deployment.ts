@@ -55,7 +55,7 @@ export const provisionedSchema = z.strictObject({
 })
 export type Provisioned = z.infer<typeof provisionedSchema>
 
-export const syncSchema = z.strictObject({ device: nameSchema, from: fileRefSchema })
+export const syncDeviceSchema = z.strictObject({ device: nameSchema, from: fileRefSchema })
 export const onDeviceSchema = z.strictObject({ device: nameSchema })
 export const installSchema = z.strictObject({
   device: nameSchema,

@@ -1,6 +1,6 @@
 /** Reading and writing stretches of files that somebody else opened, and hashing what passes. */
 import { createHash, type Hash } from "node:crypto"
-import { read, write } from "node:fs"
+import { read, write, writev } from "node:fs"
 import { promisify } from "node:util"
 import { AppError } from "../../contract/errors.ts"
 import { toDigest } from "../../core/oci/manifest.ts"
@@ -12,6 +12,7 @@ export const STRETCH_BYTES = 1 << 20
 
 const readAt = promisify(read)
 const writeAt = promisify(write)
+const writeManyAt = promisify(writev)
 
 /** Fills `buffer` from `offset`. Throws FILE_CHANGED when the file ends before. */
 export async function readFully(file: number, buffer: Buffer, offset: number): Promise<void> {
@@ -37,9 +38,25 @@ export async function writeFully(file: number, bytes: Uint8Array, offset: number
   }
 }
 
+/** As `writeFully`, for bytes that came in pieces: one call to the system for all of them. */
+export async function writePieces(
+  file: number,
+  pieces: readonly Uint8Array[],
+  offset: number,
+): Promise<void> {
+  let total = 0
+  for (const piece of pieces) total += piece.length
+  const { bytesWritten } = await writeManyAt(file, pieces, offset).catch((error: unknown) => {
+    throw writeError("the package", error)
+  })
+  if (bytesWritten < total)
+    await writeFully(file, Buffer.concat(pieces).subarray(bytesWritten), offset + bytesWritten)
+}
+
 /**
- * The blob in stretches, from `from` on, through one buffer used again and again. At the end of the whole blob the content must
- * hash to its name (SEAL_DIGEST_MISMATCH); a reader that starts later than 0 brings the hash of what came before.
+ * The bytes of a blob from `from` to `to` in stretches, fed to `hash` on the way. When the blob ends, what was hashed must be
+ * what its name says (SEAL_DIGEST_MISMATCH), and the last stretch is held back until that is known. Two buffers take turns:
+ * a stretch stays as it is until the one after the next is asked for.
  */
 export async function* readBlobContent(
   blob: BlobName,
@@ -48,24 +65,26 @@ export async function* readBlobContent(
   from = 0,
   to = blob.size,
 ): AsyncGenerator<Buffer, void> {
-  if (content.kind === "bytes") {
-    if (content.bytes.length !== blob.size) throw mismatch(blob)
-    const part = Buffer.from(content.bytes.buffer, content.bytes.byteOffset + from, to - from)
+  if (content.kind === "bytes" && content.bytes.length !== blob.size) throw mismatch(blob)
+  const buffers =
+    content.kind === "bytes"
+      ? []
+      : [0, 1].map(() => Buffer.allocUnsafeSlow(Math.min(STRETCH_BYTES, Math.max(1, to - from))))
+  for (let at = from, turn = 0; at < to; turn += 1) {
+    const length = Math.min(STRETCH_BYTES, to - at)
+    let part: Buffer
+    if (content.kind === "bytes") {
+      part = Buffer.from(content.bytes.buffer, content.bytes.byteOffset + at, length)
+    } else {
+      part = buffers[turn % 2]?.subarray(0, length) ?? Buffer.alloc(0)
+      await readFully(content.file, part, content.offset + at)
+    }
     hash.update(part)
-    if (to === blob.size) checkContent(blob, hash)
-    yield part
-    return
-  }
-  const buffer = Buffer.allocUnsafeSlow(Math.min(STRETCH_BYTES, Math.max(1, to - from)))
-  for (let at = from; at < to;) {
-    const part = buffer.subarray(0, Math.min(buffer.length, to - at))
-    await readFully(content.file, part, content.offset + at)
-    hash.update(part)
-    at += part.length
-    // The last stretch is held back until all is known to be right.
+    at += length
     if (at === blob.size) checkContent(blob, hash)
     yield part
   }
+  if (blob.size === 0) checkContent(blob, hash)
 }
 
 function checkContent(blob: BlobName, hash: Hash): void {

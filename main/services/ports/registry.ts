@@ -3,19 +3,18 @@
  * digest, manifests by digest and tag, and bundles attached to manifests. Neither is believed: whatever is read is
  * checked against the digest it was asked for, and what a tag says is only a claim of whoever keeps it.
  */
-import type { FileRef } from "../../contract/schema/base.ts"
+import type { ErrorCode } from "../../contract/errors.ts"
+import type {
+  Place,
+  PushRequest,
+  QueuedPush,
+  RegistryCheck,
+  RegistryHost,
+} from "../../contract/schema/registry.ts"
 import type { Blob, Descriptor, Digest } from "../../core/oci/manifest.ts"
 
 /** Which repository. A folder may be on any volume; its `grants` are a layout in a folder inside. */
-export type RepositoryPlace =
-  | {
-      readonly kind: "remote"
-      /** `HOST[:PORT]/NAME`, without tag. */
-      readonly repository: string
-      /** HTTP without TLS; never chosen unless somebody asked for it. */
-      readonly plainHttp: boolean
-    }
-  | { readonly kind: "folder"; readonly folder: FileRef }
+export type RepositoryPlace = Place
 
 export interface Registries {
   /**
@@ -97,4 +96,31 @@ export interface Repository {
 /** The tag that lists the referrers of a manifest where there is no referrers API (OCI distribution-spec 1.1). */
 export function fallbackTag(digest: Digest): string {
   return digest.replace(":", "-")
+}
+
+/** Logins, and whether a registry lets us in. */
+export interface RegistryAccess {
+  /**
+   * Asks for the password of `username`, sees whether the registry takes it, and keeps it where other registry tools look for
+   * it. Throws PROMPT_UNAVAILABLE, REGISTRY_UNAUTHORIZED, CREDENTIALS_UNREADABLE.
+   */
+  login(host: RegistryHost, username: string, signal: AbortSignal): Promise<"helper" | "file">
+  /** Whether there was a login. */
+  logout(host: string): Promise<boolean>
+  check(host: RegistryHost, signal: AbortSignal): Promise<RegistryCheck>
+}
+
+/** Pushes that wait for their registry; they survive the engine. */
+export interface PushQueue {
+  /** 32 bytes that only this workspace knows: tags of grants are made from them. The caller wipes its copy. */
+  secret(): Promise<Uint8Array>
+  add(request: PushRequest): Promise<QueuedPush>
+  /** Oldest first. */
+  list(): Promise<readonly QueuedPush[]>
+  /** What is to be pushed, or `null` when the entry is gone. */
+  request(id: string): Promise<PushRequest | null>
+  /** Notes a failed attempt; `isFinal`: it is not tried again. */
+  failed(id: string, code: ErrorCode, isFinal: boolean): Promise<void>
+  /** Throws REGISTRY_NOT_FOUND. */
+  remove(id: string): Promise<QueuedPush>
 }

@@ -1,8 +1,9 @@
 import path from "node:path"
-import { expect, onTestFinished, test } from "vitest"
+import { describe, expect, onTestFinished, test } from "vitest"
+import type { RuntimeLevel } from "../../../main/contract/schema/runtime.ts"
 import { openRegular } from "../../../main/platform/files.ts"
 import { runtimeLauncher } from "../../../main/platform/runtime/launcher.ts"
-import type { ModelSource } from "../../../main/services/ports.ts"
+import type { ModelSource, RuntimeProcess, Tensor } from "../../../main/services/ports.ts"
 import { MODELS } from "../../support/workspace.ts"
 
 const never = new AbortController().signal
@@ -13,16 +14,30 @@ async function plainModel(): Promise<ModelSource> {
   return { kind: "plain", files: [{ name: "fashion-cnn.onnx", file }] }
 }
 
-test("a runtime started at R0 says so and loads the model", async () => {
-  const runtime = await runtimeLauncher.start(await plainModel(), { level: "R0", minimum: "R0" }, never)
+async function start(level: RuntimeLevel): Promise<RuntimeProcess> {
+  const runtime = await runtimeLauncher.start(await plainModel(), { level, minimum: "R0" }, never)
   onTestFinished(async () => runtime.close())
+  return runtime
+}
+
+const pixels = new Float32Array(4 * 28 * 28).map((_, index) => Math.sin(index))
+const images: Tensor = {
+  name: "image",
+  type: "float32",
+  shape: [4, 1, 28, 28],
+  data: new Uint8Array(pixels.buffer),
+}
+
+test("a runtime started at R0 says so and loads the model", async () => {
+  const runtime = await start("R0")
   expect(runtime.level).toEqual({ asked: "R0", reached: "R0", reason: "", steps: [] })
   expect(runtime.model.inputs.length).toBe(1)
 })
 
 test("a grant that demands more than what was asked for is refused", async () => {
-  const start = runtimeLauncher.start(await plainModel(), { level: "R0", minimum: "R1" }, never)
-  await expect(start).toFailWithCode("RUNTIME_LEVEL")
+  const model = await plainModel()
+  const refused = runtimeLauncher.start(model, { level: "R0", minimum: "R1" }, never)
+  await expect(refused).toFailWithCode("RUNTIME_LEVEL")
 })
 
 test("a probe names every measure of every level", async () => {
@@ -30,4 +45,25 @@ test("a probe names every measure of every level", async () => {
   expect(report.asked).toBeNull()
   expect(new Set(report.steps.map(({ level }) => level))).toEqual(new Set(["R1", "R2"]))
   expect(report.reason === "").toBe(report.reached === "R2")
+})
+
+describe.runIf(process.platform === "linux")("on Linux", () => {
+  test("every measure of R2 is applied and held", async () => {
+    const { steps, reached } = (await start("R2")).level
+    expect(steps.filter(({ isHeld, isOptional }) => !isHeld && !isOptional)).toEqual([])
+    expect(reached).toBe("R2")
+  })
+
+  test("the outputs are the same to the last bit at every level", async () => {
+    const outputs: Tensor[] = []
+    for (const level of ["R0", "R1", "R2"] as const) {
+      const runtime = await start(level)
+      const name = runtime.model.inputs[0]?.name ?? ""
+      const { outputs: tensors } = await runtime.infer([{ ...images, name }], never)
+      outputs.push(...tensors)
+    }
+    const [plain, ...sealed] = outputs.map(({ data }) => Buffer.from(data).toString("hex"))
+    expect(plain).toMatch(/[1-9a-f]/)
+    expect(new Set(sealed)).toEqual(new Set([plain]))
+  })
 })
