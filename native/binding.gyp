@@ -2,8 +2,20 @@
   "targets": [
     {
       "target_name": "sealwright",
-      "sources": ["src/addon.cc", "src/chunks.cc", "src/lockdown.cc", "src/payload.cc"],
-      "defines": ["NAPI_VERSION=9"],
+      "sources": [
+        "src/addon.cc",
+        "src/chunks.cc",
+        "src/payload.cc",
+        "src/peer.cc",
+        "src/tss.cc",
+        "src/tpm.cc",
+        "src/tpm_connection.cc",
+        "src/tpm_keys.cc",
+        "src/tpm_attest.cc",
+        "src/tpm_nv.cc",
+        "src/lockdown.cc"
+      ],
+      "defines": ["NAPI_VERSION=9", "SEALWRIGHT_TSS=<!(node -p \"process.env.SEALWRIGHT_TSS??0\")"],
       "cflags_cc": ["-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"],
       "cflags_cc!": ["-fno-rtti"],
       "xcode_settings": { "CLANG_CXX_LANGUAGE_STANDARD": "c++20", "GCC_OPTIMIZATION_LEVEL": "3" },

@@ -16,7 +16,16 @@ interface Area {
   readonly packages: readonly string[]
 }
 
-const PURE = ["zod", "@scure/base", "@noble/post-quantum", "@tufjs/models", "@tufjs/canonical-json"]
+const PURE = [
+  "zod",
+  "@scure/base",
+  "@noble/post-quantum",
+  "@peculiar/x509",
+  "reflect-metadata",
+  "node-forge",
+  "@tufjs/models",
+  "@tufjs/canonical-json",
+]
 
 const AREAS: readonly Area[] = [
   { folder: "main/contract", areas: [], packages: ["zod", "@orpc/contract", "@orpc/client", "@orpc/server"] },

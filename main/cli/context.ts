@@ -68,6 +68,16 @@ export class Context {
     process.stdout.write(this.isJson ? `${JSON.stringify(value, null, 2)}\n` : `${text()}\n`)
   }
 
+  /** Resolves when the user wants an end. What comes after still runs: an interruption is the ordinary end of such a command. */
+  async interrupted(): Promise<void> {
+    const { signal } = this.#abort
+    if (signal.aborted) return
+    // Waiting for a signal alone does not keep a process up.
+    const keepAlive = setInterval(() => {}, 2 ** 30)
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }))
+    clearInterval(keepAlive)
+  }
+
   /** For commands that wait for something else than a job. */
   onInterrupt(stop: () => void): void {
     this.#abort.signal.addEventListener("abort", stop, { once: true })

@@ -14,6 +14,7 @@ import { registerQuickstart } from "./commands/quickstart.ts"
 import { registerRelease } from "./commands/release.ts"
 import { registerRegistry } from "./commands/registry.ts"
 import { registerRun } from "./commands/run.ts"
+import { registerRuntime } from "./commands/runtime.ts"
 import { registerTrust } from "./commands/trust.ts"
 import { registerServe } from "./commands/serve.ts"
 import { registerSync } from "./commands/sync.ts"
@@ -38,6 +39,7 @@ const COMMANDS: readonly Register[] = [
   registerVerify,
   registerOpen,
   registerRun,
+  registerRuntime,
   registerValidate,
   registerPush,
   registerPull,

@@ -1,4 +1,5 @@
 /** How things read in a terminal. */
+import type { Check } from "../contract/schema/verify.ts"
 
 export function bytesText(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"]
@@ -49,4 +50,10 @@ export function notAppliedText(items: readonly { readonly what: string; readonly
 export function safeText(text: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, "�")
+}
+
+/** One check of a verdict. */
+export function checkLine(check: Check): string {
+  const word = { passed: "ok     ", failed: "FAILED ", skipped: "skipped" }[check.result]
+  return `${word} ${check.title}: ${safeText(check.reason)}${check.code === null ? "" : ` [${check.code}]`}`
 }

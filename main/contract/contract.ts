@@ -6,11 +6,30 @@ import { eventIterator, oc } from "@orpc/contract"
 import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
 import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
+import {
+  acceptedSchema,
+  acceptSchema,
+  enrolledSchema,
+  enrolSchema,
+  initDeviceSchema,
+  initialisedSchema,
+  respondedSchema,
+  respondSchema,
+  revocationSchema,
+  revokedSchema,
+} from "./schema/enrolment.ts"
 import { inspectSchema, summarySchema } from "./schema/inspect.ts"
 import { packageEntrySchema, packageFileSchema, sampleSchema } from "./schema/library.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
+import {
+  clearClientSchema,
+  runtimeIdSchema,
+  servedSchema,
+  startEventSchema,
+  startRuntimeSchema,
+} from "./schema/serving.ts"
 import {
   listTagsSchema,
   loginResultSchema,
@@ -43,7 +62,7 @@ import {
   receiptKeySchema,
   releaseEventSchema,
   releaseSchema,
-  revokedSchema,
+  takenBackSchema,
   revokeSchema,
   ringSchema,
   rollbackReleaseSchema,
@@ -108,7 +127,7 @@ export const clientContract = {
     publish: oc.input(publishSchema).output(eventIterator(publishedEventSchema)),
     promote: oc.input(publishSchema).output(eventIterator(publishedEventSchema)),
     rollback: oc.input(rollbackReleaseSchema).output(eventIterator(publishedEventSchema)),
-    revoke: oc.input(revokeSchema).output(revokedSchema),
+    revoke: oc.input(revokeSchema).output(takenBackSchema),
   },
   fleet: {
     setRing: oc.input(setRingSchema).output(ringSchema),
@@ -136,10 +155,24 @@ export const clientContract = {
     forget: oc.input(packageFileSchema).output(packageEntrySchema),
     sample: oc.output(sampleSchema),
   },
+  enrolment: {
+    init: oc.input(initDeviceSchema).output(initialisedSchema),
+    enrol: oc.input(enrolSchema).output(enrolledSchema),
+    respond: oc.input(respondSchema).output(respondedSchema),
+    accept: oc.input(acceptSchema).output(acceptedSchema),
+    revoke: oc.input(revocationSchema).output(revokedSchema),
+  },
   protect: oc.input(protectSchema).output(eventIterator(protectEventSchema)),
   verify: oc.input(verifySchema).output(eventIterator(verifyEventSchema)),
   open: oc.input(openSchema).output(eventIterator(openEventSchema)),
   run: oc.input(runSchema).output(eventIterator(runEventSchema)),
+  runtimes: {
+    /** The result is a runtime that answers; it stays after the job. */
+    start: oc.input(startRuntimeSchema).output(eventIterator(startEventSchema)),
+    list: oc.output(z.array(servedSchema)),
+    stop: oc.input(runtimeIdSchema).output(servedSchema),
+    clear: oc.input(clearClientSchema).output(servedSchema),
+  },
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
   registry: {

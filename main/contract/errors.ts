@@ -143,6 +143,38 @@ const TABLE = {
   ],
   WORKSPACE_UNUSABLE: [EXIT.io, "Choose another folder with --workspace, or repair its permissions."],
 
+  // Enrolment and certificates
+  ATTESTATION_MALFORMED: [
+    EXIT.input,
+    "The device's answer cannot be read: run `sealwright device init` on the device again.",
+  ],
+  ATTESTATION_REFUSED: [
+    EXIT.refused,
+    "The evidence does not prove what it should: enrol the device again from its own computer, or enrol it at a lower level.",
+  ],
+  CERTIFICATE_MALFORMED: [EXIT.input, "Give a certificate, request or revocation list in PEM or DER form."],
+  CREDENTIAL_PASSPHRASE: [EXIT.key, "Check the passphrase of the file; nothing was imported."],
+
+  // Inference firewall
+  POLICY_MALFORMED: [EXIT.input, "docs/FORMAT.md lists what a policy may hold; every field may be left out."],
+  RUNTIME_NOT_FOUND: [EXIT.missing, "Run `sealwright runtime status` to see the runtimes of this workspace."],
+  RUNTIME_BUSY: [EXIT.unavailable, "Stop the other runtime with `sealwright runtime stop`, or use it."],
+  PEER_REFUSED: [EXIT.refused, "Connect as the user who started the runtime."],
+  CLIENT_UNKNOWN: [EXIT.refused, "Use the token that `sealwright runtime start` gave for this client."],
+  RATE_LIMITED: [
+    EXIT.unavailable,
+    "Wait as long as the message says, or ask for a grant with a higher rate.",
+  ],
+  BUDGET_SPENT: [EXIT.refused, "The number of rows the grant allows is used up: ask for a new grant."],
+  INPUT_REFUSED: [
+    EXIT.refused,
+    "The grant's policy does not allow such values: check the data and its scale.",
+  ],
+  EXTRACTION_SUSPECTED: [
+    EXIT.refused,
+    "The client's questions look like an attempt to copy the model. Its operator can clear it with `sealwright runtime clear`.",
+  ],
+
   // Trust metadata (TUF), releases and deployments.
   METADATA_MALFORMED: [EXIT.input, "The trust metadata is damaged: fetch it again from its source."],
   METADATA_MISSING: [EXIT.missing, "A piece of the trust metadata is missing: ask for a complete export."],
@@ -226,6 +258,33 @@ const TABLE = {
     "Check the keyboard layout and try again. A lost passphrase cannot be recovered.",
   ],
   KEY_PROVIDER_UNAVAILABLE: [EXIT.unavailable, "Run `sealwright keys doctor` to see what is missing."],
+  TPM_UNAVAILABLE: [
+    EXIT.unavailable,
+    "Install tpm2-tss (Debian: libtss2-dev), then run `npm run build:native`.",
+  ],
+  TPM_ABSENT: [
+    EXIT.unavailable,
+    "Check --tcti, that /dev/tpmrm0 exists, and that you may open it (group tss).",
+  ],
+  TPM_BUSY: [EXIT.unavailable, "Close other programs that use the TPM, or reach it through /dev/tpmrm0."],
+  TPM_LOCKED: [EXIT.key, "Wait for the lockout to end, or reset it with the lockout authorisation."],
+  TPM_AUTH_WRONG: [
+    EXIT.key,
+    "Check the value and type it again: every wrong one counts towards the TPM's lockout.",
+  ],
+  TPM_POLICY_REFUSED: [
+    EXIT.key,
+    "The machine started differently from when the key was made: start it as before, or make a new key.",
+  ],
+  TPM_KEY_FOREIGN: [
+    EXIT.key,
+    "Use the TPM that made the key. If it was cleared, make a new key and enrol again.",
+  ],
+  TPM_UNSUITABLE: [EXIT.key, "Choose another key, handle or index."],
+  TPM_HANDLE_EMPTY: [EXIT.missing, "List what the TPM holds: tpm2_getcap handles-persistent."],
+  TPM_FULL: [EXIT.unavailable, "Remove a persistent object, or leave out --persistent."],
+  TPM_EXISTS: [EXIT.exists, "Choose another handle or index, or remove what is there."],
+  TPM_FAILED: [EXIT.unavailable, "Try again; if it stays, run `sealwright keys doctor`."],
   ASSURANCE_TOO_LOW: [
     EXIT.refused,
     "Enrol the device with a key in hardware, or ask whoever wrote the policy for a lower level.",

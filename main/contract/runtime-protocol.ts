@@ -5,7 +5,7 @@
 import { z } from "zod"
 import { errorCodes } from "./errors.ts"
 
-const tensorSchema = z.strictObject({
+export const tensorSchema = z.strictObject({
   name: z.string(),
   /** numpy's name of the element type. */
   type: z.string(),
@@ -43,6 +43,8 @@ export const runtimeRequestSchema = z.discriminatedUnion("kind", [
   }),
   z.strictObject({ kind: z.literal("infer"), inputs: z.array(tensorSchema) }),
   z.strictObject({ kind: z.literal("memory") }),
+  /** Ends the session; every byte that held weights is zero when the answer comes (levels R1 and R2). */
+  z.strictObject({ kind: z.literal("unload") }),
 ])
 export type RuntimeRequest = z.infer<typeof runtimeRequestSchema>
 
@@ -59,7 +61,22 @@ export const runtimeReplySchema = z.discriminatedUnion("kind", [
     loadMs: z.strictObject({ decrypt: z.number(), verify: z.number(), session: z.number() }),
   }),
   z.strictObject({ kind: z.literal("inferred"), outputs: z.array(tensorSchema), sessionMs: z.number() }),
-  z.strictObject({ kind: z.literal("memory"), peakBytes: z.number() }),
+  z.strictObject({
+    kind: z.literal("memory"),
+    peakBytes: z.number(),
+    /** Figures of the preloaded heap, bytes; null without one. */
+    heap: z
+      .strictObject({
+        isSecret: z.boolean(),
+        /** In use now, and the most that ever was. */
+        live: z.number(),
+        peak: z.number(),
+        /** High-water mark of addresses: pages the kernel had to find. */
+        used: z.number(),
+      })
+      .nullable(),
+  }),
+  z.strictObject({ kind: z.literal("unloaded"), ms: z.number() }),
   z.strictObject({ kind: z.literal("failed"), code: z.enum(errorCodes), message: z.string() }),
 ])
 export type RuntimeReply = z.infer<typeof runtimeReplySchema>

@@ -6,6 +6,7 @@ import path from "node:path"
 import { AppError } from "../contract/errors.ts"
 import { fileRefSchema, type FileRef } from "../contract/schema/base.ts"
 import type { Files, OpenFile, PendingFile } from "../services/ports.ts"
+import { isRunning } from "./running-process.ts"
 
 export function localFiles(): Files & { pathOf(this: void, file: FileRef): string } {
   const paths = new Map<FileRef, string>()
@@ -175,15 +176,6 @@ async function removeAbandoned(target: string): Promise<void> {
     if (!name.startsWith(prefix) || !name.endsWith(PARTIAL_SUFFIX)) continue
     const pid = Number(name.slice(prefix.length).split("-")[0])
     if (Number.isInteger(pid) && pid > 0 && !isRunning(pid)) await unlink(path.join(folder, name))
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return codeOf(error) !== "ESRCH"
   }
 }
 

@@ -10,7 +10,10 @@ import { localFiles } from "./files.ts"
 import { localMachine } from "./machine.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
-import { keyStore } from "./keys/store.ts"
+import { keyRecords, keyStore } from "./keys/store.ts"
+import { enrolmentFiles } from "./enrolment/enrolment-files.ts"
+import { tpmAttestor, tpmCounters } from "./keys/tpm2/attestor.ts"
+import { Tpm2Provider } from "./keys/tpm2/provider.ts"
 import { payloadEngine } from "./payload/pipeline.ts"
 import { workerBackend } from "./payload/worker-backend.ts"
 import { noPrompter } from "./prompt/choose.ts"
@@ -19,6 +22,9 @@ import { pushQueue } from "./registry/push-queue.ts"
 import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
 import { reportRenderer } from "./report/renderer.ts"
+import { auditLog } from "./serving/audit-log.ts"
+import { runBudgets } from "./serving/run-budgets.ts"
+import { servedRuntimes } from "./serving/served-runtimes.ts"
 import { runtimeLauncher } from "./runtime/launcher.ts"
 import { deviceFiles } from "./workspace/devices.ts"
 import { documentFiles } from "./workspace/documents.ts"
@@ -32,12 +38,14 @@ const MAX_CIPHER_WORKERS = 4
 export interface PortOptions {
   /** Who is asked for passphrases and PINs; nobody unless given. */
   readonly prompter?: Prompter
+  /** The TPM to use whatever a key's record says, in tpm2-tss syntax; SEALWRIGHT_TCTI unless given. */
+  readonly tcti?: string
 }
 
 /** `workspace`: the folder that holds keys, devices and trust. `close` ends what the ports started. */
 export function localPorts(
   workspace: string,
-  { prompter = noPrompter }: PortOptions = {},
+  { prompter = noPrompter, tcti = process.env["SEALWRIGHT_TCTI"] }: PortOptions = {},
 ): {
   readonly ports: Ports
   readonly close: () => Promise<void>
@@ -51,9 +59,11 @@ export function localPorts(
   const random = (size: number) => new Uint8Array(randomBytes(size))
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
-  const providers = [softwareProvider(keyFolder, random, prompter)]
-  const keys = keyStore(keyFolder, providers, now)
   const documents = documentFiles(path.join(workspace, "documents"))
+  const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
+  const providers = [softwareProvider(keyFolder, random, prompter), tpm2]
+  const records = keyRecords(keyFolder)
+  const keys = keyStore(records, providers, now)
   const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,
@@ -65,6 +75,9 @@ export function localPorts(
     files,
     payload: payloadEngine(backend),
     keys,
+    attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
+    counters: tpmCounters(tpm2),
+    enrolments: enrolmentFiles(path.join(workspace, "enrolment")),
     devices: deviceFiles(path.join(workspace, "devices")),
     documents,
     floors: fileFloors(documents),
@@ -75,6 +88,9 @@ export function localPorts(
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
+    budgets: runBudgets(path.join(workspace, "budgets")),
+    audit: auditLog(path.join(workspace, "audit.jsonl")),
+    served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
     registries: remote,

@@ -7,6 +7,7 @@ import { Socket } from "node:net"
 import { AppError, toAppError } from "../contract/errors.ts"
 import { runtimeRequestSchema, type RuntimeReply, type RuntimeRequest } from "../contract/runtime-protocol.ts"
 import { wipe } from "../core/bytes/bytes.ts"
+import { nativeLockdown } from "../../native/lib/lockdown.ts"
 import { frameParts, FrameReader, type Frame } from "../core/bytes/frames.ts"
 import { loadPlain, loadSealed, type PlainFile } from "./load.ts"
 import { ModelSession, type TensorBytes } from "./session.ts"
@@ -18,6 +19,7 @@ const MAX_REQUEST_BYTES = 2 ** 32
 
 const channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
 const frames = new FrameReader(MAX_REQUEST_BYTES)
+const native = nativeLockdown()
 let session: ModelSession | null = null
 /** Requests are answered one at a time and in order. */
 let queue: Promise<void> = Promise.resolve()
@@ -52,7 +54,7 @@ async function answer(request: RuntimeRequest, body: Uint8Array<ArrayBuffer>): P
     case "load-sealed": {
       try {
         const loaded = await loadSealed(request, body)
-        await openSession(loaded.files, loaded.loadMs, () => wipe(loaded.memory))
+        await openSession(loaded.files, loaded.loadMs, () => release(loaded.memory))
       } finally {
         wipe(body)
       }
@@ -60,7 +62,7 @@ async function answer(request: RuntimeRequest, body: Uint8Array<ArrayBuffer>): P
     }
     case "load-plain": {
       const files = await loadPlain(request.files)
-      await openSession(files, { decrypt: 0, verify: 0 }, () => wipe(...files.map((file) => file.bytes)))
+      await openSession(files, { decrypt: 0, verify: 0 }, () => release(...files.map((file) => file.bytes)))
       return
     }
     case "infer": {
@@ -72,8 +74,20 @@ async function answer(request: RuntimeRequest, body: Uint8Array<ArrayBuffer>): P
       )
       return
     }
-    case "memory":
-      reply({ kind: "memory", peakBytes: process.resourceUsage().maxRSS * 1024 })
+    case "memory": {
+      const peakBytes = process.resourceUsage().maxRSS * 1024
+      const heap = native?.heapStatistics()
+      if (heap?.isArmed !== true) return reply({ kind: "memory", peakBytes, heap: null })
+      const { isSecret, live, peak, used } = heap
+      return reply({ kind: "memory", peakBytes, heap: { isSecret, live, peak, used } })
+    }
+    case "unload": {
+      const startedAt = performance.now()
+      await session?.close()
+      session = null
+      native?.wipeStack()
+      reply({ kind: "unloaded", ms: performance.now() - startedAt })
+    }
   }
 }
 
@@ -92,6 +106,14 @@ async function openSession(
   }
   const { inputs, outputs } = session
   reply({ kind: "loaded", inputs, outputs, loadMs: { ...loadMs, session: performance.now() - startedAt } })
+}
+
+/** Gives memory back now, wiped, instead of whenever the collector comes by. */
+function release(...memories: readonly Uint8Array<ArrayBuffer>[]): void {
+  for (const memory of memories) {
+    wipe(memory)
+    memory.buffer.transfer(0)
+  }
 }
 
 function reply(header: RuntimeReply, bodies: readonly TensorBytes[] = []): void {

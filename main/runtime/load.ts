@@ -25,7 +25,7 @@ import { nativePayload, type NativePayload } from "../../native/lib/payload.ts"
 /** A file of the model, in memory. The first is the model, the rest its external data. */
 export interface PlainFile {
   readonly name: string
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array<ArrayBuffer>
 }
 
 type LoadSealed = Extract<RuntimeRequest, { readonly kind: "load-sealed" }>
@@ -34,7 +34,7 @@ type LoadPlain = Extract<RuntimeRequest, { readonly kind: "load-plain" }>
 export interface LoadedFiles {
   readonly files: readonly PlainFile[]
   /** What the files are views of: wipe it when they have served. */
-  readonly memory: Uint8Array
+  readonly memory: Uint8Array<ArrayBuffer>
   readonly loadMs: { readonly decrypt: number; readonly verify: number }
 }
 
@@ -79,7 +79,7 @@ export async function loadPlain(files: LoadPlain["files"]): Promise<readonly Pla
 
 async function checkedFiles(
   request: LoadSealed,
-  memory: Uint8Array,
+  memory: Uint8Array<ArrayBuffer>,
   granted: { readonly signature: Uint8Array; readonly overlay: Uint8Array },
 ): Promise<readonly PlainFile[]> {
   const { model, external, signature } = await readPayloadArchive(sourceOf(memory))

@@ -58,6 +58,11 @@ export class ModelSession {
     }
   }
 
+  /** Frees the session's memory. */
+  async close(): Promise<void> {
+    await this.#session.release()
+  }
+
   private constructor(session: Ort.InferenceSession) {
     this.#session = session
     this.inputs = session.inputMetadata.map(describe)

@@ -58,6 +58,7 @@ async function save(
     assurance,
     holdsKey,
     addedAt: ports.now().toISOString(),
+    enrolment: null,
   }
   await ports.devices.add(device)
   return device

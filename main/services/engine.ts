@@ -1,6 +1,7 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
 import { addDevice, removeDevice } from "./devices.ts"
+import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
 import { libraryHandlers, rememberMade } from "./library.ts"
@@ -12,6 +13,7 @@ import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
 import { deploymentHandlers } from "./deployment/handlers.ts"
 import { fleetHandlers, releaseHandlers } from "./release/handlers.ts"
+import { servingHandlers } from "./serving/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
@@ -49,6 +51,7 @@ export function createEngine(ports: Ports): EngineRouter {
     fleet: fleetHandlers(ports, jobs),
     deployment: deploymentHandlers(ports, jobs),
     library: libraryHandlers(ports),
+    enrolment: enrolmentHandlers(ports),
     registry: registryHandlers(ports, jobs),
     protect: os.protect.handler(async ({ input, signal }) =>
       jobs.start(
@@ -70,6 +73,7 @@ export function createEngine(ports: Ports): EngineRouter {
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
     ),
+    runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(
         `validate ${ports.files.nameOf(input.file)}`,

@@ -22,6 +22,8 @@ import type { OpenFile, Ports } from "./ports.ts"
 export interface GrantedPackage {
   readonly part: SealPart
   readonly grant: Grant
+  /** Digest of the grant's manifest. */
+  readonly grantDigest: string
   readonly payload: OpenedHeader
 }
 
@@ -107,7 +109,12 @@ export async function openGrant(
     checkWindow(grant.document.policy, ports.now())
     checkOverlay(grant, target, device)
     const opener = grant.releaseIdentity === null ? identity : parseIdentity(grant.releaseIdentity)
-    return { part: target, grant, payload: await openHeader(partSource(file, target), [opener]) }
+    return {
+      part: target,
+      grant,
+      grantDigest: part.digest,
+      payload: await openHeader(partSource(file, target), [opener]),
+    }
   }
   if (hasForeign) throw new AppError("SEAL_INCOMPLETE", "the grant is for a package that is not in the file")
   throw new AppError("PACKAGE_NOT_FOR_DEVICE", `no grant in the file opens with the key of ${device.name}`)

@@ -8,6 +8,9 @@ import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { Documents, Folders } from "./ports/documents.ts"
 import type { RollbackFloors } from "./ports/floors.ts"
+import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
+import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
+import type { Enrolments } from "./ports/enrolment.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { PackageLibrary } from "./ports/library.ts"
 import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
@@ -17,13 +20,19 @@ export interface Ports {
   readonly files: Files
   readonly payload: PayloadEngine
   readonly keys: KeyStore
+  readonly attestor: Attestor
+  readonly counters: HardwareCounters
   readonly devices: DeviceStore
+  readonly enrolments: Enrolments
   readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly documents: Documents
   readonly folders: Folders
   readonly floors: RollbackFloors
   readonly runtime: RuntimeLauncher
+  readonly budgets: RunBudgets
+  readonly audit: AuditLog
+  readonly served: ServedRuntimes
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
@@ -248,6 +257,11 @@ export interface RuntimeProcess {
   ): Promise<{ readonly outputs: readonly Tensor[]; readonly sessionMs: number }>
   /** Largest resident size so far, bytes. */
   peakMemory(): Promise<number>
+  /**
+   * Ends the session and wipes its memory; the process stays until `close`. Milliseconds it took. At R0 the memory is given
+   * back but not wiped: only the end of the process is certain there.
+   */
+  unload(): Promise<number>
   close(): Promise<void>
 }
 

@@ -1,5 +1,6 @@
 /** Model in, sealed package out (docs/FORMAT.md 8). */
 import { AppError } from "../contract/errors.ts"
+import type { FileRef } from "../contract/schema/base.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { Protected, ProtectRequest } from "../contract/schema/protect.ts"
 import { encryptBytes, startFile } from "../core/age/file.ts"
@@ -16,6 +17,7 @@ import {
   type JsonObject,
 } from "../core/attest/statement.ts"
 import { concat, isEqual, toHex, wipe } from "../core/bytes/bytes.ts"
+import { readAll } from "../core/bytes/source.ts"
 import {
   blobOf,
   bundleManifest,
@@ -27,7 +29,7 @@ import { MEDIA } from "../core/oci/media-types.ts"
 import { MODEL_SIGNATURE_NAME } from "../core/oci/payload-archive.ts"
 import { TAR_END, tarHeader, tarPadding } from "../core/oci/tar.ts"
 import { writeGrant } from "../core/policy/grant.ts"
-import { OPEN_POLICY } from "../core/policy/policy.ts"
+import { OPEN_POLICY, parsePolicy, type Policy } from "../core/policy/policy.ts"
 import type { JobContext } from "./jobs.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { modelRoot } from "./model-root.ts"
@@ -44,6 +46,7 @@ const NOT_APPLIED = [{ what: "mark", why: "this version does not mark models" }]
 export async function protect(ports: Ports, request: ProtectRequest, job: JobContext): Promise<Protected> {
   const startedAt = performance.now()
   const targets = await findTargets(ports, request)
+  const policy = request.policy === null ? OPEN_POLICY : await readPolicy(ports, request.policy)
   const signing = await chooseSigningKey(ports, request.signingKey)
   const model = await openModel(ports.files, request.model)
   try {
@@ -52,7 +55,7 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
       isSecret: false,
     })
     try {
-      const desk = new Desk(ports, request, signing, model, job)
+      const desk = new Desk(ports, request, policy, signing, model, job)
       const sealed = await desk.seal(new SealWriter(output), targets)
       await checkUnchanged(model)
       job.signal.throwIfAborted()
@@ -69,6 +72,19 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
     await model.close()
   }
 }
+
+/** Throws POLICY_MALFORMED, also for a file too large to be a policy, and what opening it throws. */
+async function readPolicy(ports: Ports, ref: FileRef): Promise<Policy> {
+  const file = await ports.files.open(ref)
+  try {
+    const tooLarge = () => new AppError("POLICY_MALFORMED", `${file.name} is too large for a policy`)
+    return parsePolicy(await readAll(file, MAX_POLICY_BYTES, tooLarge))
+  } finally {
+    await file.close()
+  }
+}
+
+const MAX_POLICY_BYTES = 1 << 20
 
 interface Targets {
   readonly devices: readonly { readonly device: Device; readonly recipient: Recipient }[]
@@ -104,16 +120,25 @@ class Desk {
   readonly #signing: ChosenKey
   readonly #model: OpenModel
   readonly #job: JobContext
+  readonly #policy: Policy
   readonly #createdAt: string
   /** Digests of the model's files in the first pass; every later pass must see the same bytes. */
   #digests: readonly Uint8Array[] | null = null
 
-  constructor(ports: Ports, request: ProtectRequest, signing: ChosenKey, model: OpenModel, job: JobContext) {
+  constructor(
+    ports: Ports,
+    request: ProtectRequest,
+    policy: Policy,
+    signing: ChosenKey,
+    model: OpenModel,
+    job: JobContext,
+  ) {
     this.#ports = ports
     this.#request = request
     this.#signing = signing
     this.#model = model
     this.#job = job
+    this.#policy = policy
     this.#createdAt = ports.now().toISOString()
   }
 
@@ -235,7 +260,7 @@ class Desk {
         device: device.name,
         package: copy.package.digest,
         model: { root: copy.modelRoot },
-        policy: OPEN_POLICY,
+        policy: this.#policy,
         issuedAt: this.#createdAt,
       },
       releaseIdentity: copy.releaseIdentity,

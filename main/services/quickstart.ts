@@ -50,6 +50,7 @@ export async function quickstart(
       signingKey: SIGNING_KEY,
       escrow: [],
       mode: "individual",
+      policy: null,
       output: { file, replace },
     },
     job,

@@ -3,6 +3,7 @@ import type { FileRef } from "../contract/schema/base.ts"
 import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
+import type { Policy } from "../core/policy/policy.ts"
 import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
@@ -18,6 +19,9 @@ export interface SealedModel {
   readonly packageDigest: string
   /** What the signed statement of the package says. */
   readonly statement: JsonObject
+  /** Digest of the grant's manifest, and the policy in it. */
+  readonly grantDigest: string
+  readonly policy: Policy
 }
 
 /**
@@ -38,7 +42,7 @@ export async function loadSealedModel(
     const contents = await readSealFile(file)
     const statements = readSignatures(contents, trust.keys, ports.now())
     const granted = await openGrant(ports, file, contents, device)
-    const { part, grant, payload } = granted
+    const { part, grant, grantDigest, payload } = granted
     try {
       const runtime = await ports.runtime.start(
         {
@@ -59,6 +63,8 @@ export async function loadSealedModel(
         runtime,
         packageDigest: part.digest,
         statement: statements.get(part.digest)?.statement.predicate ?? {},
+        grantDigest,
+        policy: grant.document.policy,
       }
     } finally {
       wipeGranted(granted)

@@ -2,11 +2,15 @@
 
 namespace sealwright {
 void AddPayload(napi_env env, napi_value exports);
+void AddTpm(napi_env env, napi_value exports);
+void AddPeer(napi_env env, napi_value exports);
 void AddLockdown(napi_env env, napi_value exports);
 }  // namespace sealwright
 
 NAPI_MODULE_INIT() {
   sealwright::AddPayload(env, exports);
+  sealwright::AddTpm(env, exports);
+  sealwright::AddPeer(env, exports);
   sealwright::AddLockdown(env, exports);
   return exports;
 }

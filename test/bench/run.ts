@@ -4,8 +4,10 @@
  */
 import type { Bench, Figure } from "./bench.ts"
 import { payloadBench } from "./payload.ts"
+import { registryBench } from "./registry.ts"
+import { runtimeBench } from "./runtime.ts"
 
-const BENCHES: readonly Bench[] = [payloadBench]
+const BENCHES: readonly Bench[] = [payloadBench, registryBench, runtimeBench]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))

@@ -38,6 +38,7 @@ export interface CliOptions {
   readonly descriptors?: readonly string[]
   /** Called when something appears on standard error, with a way to signal the process. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
+  readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
 }
 
 const BIN = path.join(ROOT, "main", "cli", "bin.mjs")
@@ -58,6 +59,7 @@ export async function cli(args: readonly string[], options: CliOptions = {}): Pr
   let stderr = ""
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     stdout += text
+    options.onStdout?.(text, (signal) => child.kill(signal))
   })
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr += text

@@ -3,7 +3,7 @@ import { AppError, exitCodeFor } from "../../contract/errors.ts"
 import type { DeploymentStatus } from "../../contract/schema/deployment.ts"
 import type { Run } from "../main.ts"
 import { safeText } from "../text.ts"
-import { checkLine } from "./verify.ts"
+import { checkLine } from "../text.ts"
 
 interface InstallOptions {
   readonly goldenInput?: string

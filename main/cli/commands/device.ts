@@ -1,5 +1,6 @@
 import { AppError } from "../../contract/errors.ts"
 import type { Device } from "../../contract/schema/keys.ts"
+import { registerEnrolment } from "./device-enrolment.ts"
 import type { Register } from "../main.ts"
 import { table } from "../text.ts"
 import { registerDeployment } from "./deployment.ts"
@@ -30,6 +31,7 @@ export const registerDevice: Register = (program, run) => {
       }),
     )
   registerDeployment(device, run)
+  registerEnrolment(device, run)
   device
     .command("list")
     .description("all devices of this workspace")

@@ -8,6 +8,7 @@ interface Options {
   readonly sign?: string
   readonly escrow?: readonly string[]
   readonly mode: string
+  readonly policy?: string
   readonly output: string
   readonly force?: boolean
 }
@@ -23,6 +24,10 @@ export const registerProtect: Register = (program, run) => {
       "--mode <mode>",
       "individual: a payload for each device; fleet: one payload, small grants",
       "individual",
+    )
+    .option(
+      "--policy <file>",
+      "JSON file: validity window, runtime level, firewall rules (docs/FORMAT.md 5.2)",
     )
     .option("--no-mark", "do not mark the model (this version never does)")
     .requiredOption("-o, --output <file>", "the .seal file to write")
@@ -42,6 +47,7 @@ export const registerProtect: Register = (program, run) => {
               signingKey: options.sign ?? null,
               escrow: [...(options.escrow ?? [])],
               mode: parseMode(options.mode),
+              policy: await context.optionalFile(options.policy),
               output: { file: await context.file(options.output), replace: options.force === true },
             },
             control,

@@ -1,7 +1,6 @@
 import { exitCodeFor } from "../../contract/errors.ts"
-import type { Check } from "../../contract/schema/verify.ts"
 import type { Register } from "../main.ts"
-import { durationText, notAppliedText, safeText } from "../text.ts"
+import { checkLine, durationText, notAppliedText, safeText } from "../text.ts"
 
 interface Options {
   readonly device?: string
@@ -43,9 +42,4 @@ export const registerVerify: Register = (program, run) => {
         return verdict.verdict === "verified" ? 0 : exitCodeFor("VERDICT_REFUSED")
       }),
     )
-}
-
-export function checkLine(check: Check): string {
-  const word = { passed: "ok     ", failed: "FAILED ", skipped: "skipped" }[check.result]
-  return `${word} ${check.title}: ${safeText(check.reason)}${check.code === null ? "" : ` [${check.code}]`}`
 }

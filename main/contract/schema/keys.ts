@@ -2,8 +2,8 @@
 import { z } from "zod"
 import { assuranceSchema, nameSchema } from "./base.ts"
 
-/** Signing keys sign, device keys decrypt, attestation keys vouch for the state and the other keys of their chip. */
-const purposeSchema = z.enum(["signing", "device", "attestation"])
+/** Signing keys sign, device keys decrypt, the authority key issues certificates, attestation keys vouch for the state and the other keys of their chip. */
+const purposeSchema = z.enum(["signing", "device", "attestation", "authority"])
 
 /** `RSA` stands for RSA-PSS with SHA-256, of keys a token had before; `P-256+ML-KEM-768` is the hybrid `age1tagpq1…`. */
 const algorithmSchema = z.enum(["P-256", "X25519", "P-256+ML-KEM-768", "RSA"])
@@ -34,7 +34,7 @@ export type Key = z.infer<typeof keySchema>
 const persistentHandleSchema = z.int().min(0x81000000).max(0x817fffff)
 
 /** Where a new key is to live, or an existing one lives. */
-const keyPlaceSchema = z.discriminatedUnion("provider", [
+export const keyPlaceSchema = z.discriminatedUnion("provider", [
   z.strictObject({
     provider: z.literal("software"),
     /** Whether a passphrase is asked for and needed from then on. */
@@ -80,6 +80,16 @@ export const deviceSchema = z.strictObject({
   /** Whether this workspace also holds the device's private key. */
   holdsKey: z.boolean(),
   addedAt: z.string(),
+  /** What an enrolment proved; null for a device that was only named. */
+  enrolment: z
+    .strictObject({
+      hardwareId: z.string(),
+      signingPem: z.string(),
+      decryptionPem: z.string().nullable(),
+      evidence: z.array(z.string()),
+    })
+    .nullable()
+    .default(null),
 })
 export type Device = z.infer<typeof deviceSchema>
 

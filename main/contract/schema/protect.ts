@@ -16,6 +16,8 @@ export const protectSchema = z.strictObject({
   signingKey: nameSchema.nullable(),
   escrow: z.array(z.string()).max(16),
   mode: modeSchema,
+  /** What the grants allow, as a JSON file in the form of docs/FORMAT.md; null allows everything. */
+  policy: fileRefSchema.nullable().default(null),
   output: outputSchema,
 })
 export type ProtectRequest = z.infer<typeof protectSchema>

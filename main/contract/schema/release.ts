@@ -57,8 +57,8 @@ export const revokeSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("key"), key: nameSchema }),
 ])
 export type Revoke = z.infer<typeof revokeSchema>
-export const revokedSchema = z.strictObject({ what: z.string(), pending: pendingSchema.nullable() })
-export type Revoked = z.infer<typeof revokedSchema>
+export const takenBackSchema = z.strictObject({ what: z.string(), pending: pendingSchema.nullable() })
+export type Revoked = z.infer<typeof takenBackSchema>
 
 const publishedSchema = z.strictObject({
   release: z.string(),

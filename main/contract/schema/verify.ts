@@ -12,7 +12,7 @@ export const verifySchema = z.strictObject({
 })
 export type VerifyRequest = z.infer<typeof verifySchema>
 
-const checkSchema = z.strictObject({
+export const checkSchema = z.strictObject({
   id: z.string(),
   /** Section of docs/FORMAT.md. */
   section: z.string(),

@@ -11,9 +11,12 @@ export interface Certificate {
   /** basicConstraints: whether it may issue, and how many intermediates may stand below it (`null`: any number). */
   readonly isAuthority: boolean
   readonly maxIntermediates: number | null
-  /** keyUsage; both `true` when the extension is absent. */
+  /** keyUsage; all `true` when the extension is absent. */
   readonly mayIssue: boolean
   readonly maySign: boolean
+  readonly mayAgree: boolean
+  readonly mayEncipher: boolean
+  readonly mayRevoke: boolean
   /** extKeyUsage: OIDs in hex of their DER content; `null` when absent. */
   readonly purposes: readonly string[] | null
   /** OIDs (hex) of critical extensions that are not understood here; RFC 5280 4.2 wants such certificates refused. */
@@ -21,7 +24,12 @@ export interface Certificate {
 }
 
 /** OIDs as hex of their DER content. */
-export const PURPOSE = { codeSigning: "2b06010505070303", any: "551d2500" } as const
+export const PURPOSE = {
+  codeSigning: "2b06010505070303",
+  /** tcg-kp-EKCertificate, 2.23.133.8.1 (TCG EK Credential Profile). */
+  endorsementKey: "6781050801",
+  any: "551d2500",
+} as const
 
 /** Exactly one DER certificate, or `null`: PEM, trailing bytes, repeated or unreadable extensions are no certificate. */
 export function readCertificate(der: Uint8Array): Certificate | null {
@@ -37,8 +45,11 @@ export function readCertificate(der: Uint8Array): Certificate | null {
     fingerprint: createHash("sha256").update(der).digest("hex"),
     isAuthority: basic.isAuthority,
     maxIntermediates: basic.maxIntermediates,
-    mayIssue: usage === null || (usage & KEY_CERT_SIGN) !== 0,
-    maySign: usage === null || (usage & DIGITAL_SIGNATURE) !== 0,
+    mayIssue: usage === null || (usage & USAGE.keyCertSign) !== 0,
+    maySign: usage === null || (usage & USAGE.digitalSignature) !== 0,
+    mayAgree: usage === null || (usage & USAGE.keyAgreement) !== 0,
+    mayEncipher: usage === null || (usage & USAGE.keyEncipherment) !== 0,
+    mayRevoke: usage === null || (usage & USAGE.crlSign) !== 0,
     purposes,
     unknownCritical: [...extensions].flatMap(([oid, { critical }]) =>
       critical && !UNDERSTOOD.has(oid) ? [oid] : [],
@@ -59,9 +70,14 @@ const EXTENDED_KEY_USAGE = "551d25"
 const SUBJECT_ALTERNATIVE_NAME = "551d11"
 const UNDERSTOOD = new Set([BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALTERNATIVE_NAME])
 
-/** RFC 5280 4.2.1.3: bits 0 and 5, counted from the highest bit of the first octet. */
-const DIGITAL_SIGNATURE = 0x80
-const KEY_CERT_SIGN = 0x04
+/** RFC 5280 4.2.1.3: bits counted from the highest bit of the first octet. */
+const USAGE = {
+  digitalSignature: 0x80,
+  keyEncipherment: 0x20,
+  keyAgreement: 0x08,
+  keyCertSign: 0x04,
+  crlSign: 0x02,
+} as const
 
 function decode(der: Uint8Array): Pick<Certificate, "x509" | "publicKey"> | null {
   try {

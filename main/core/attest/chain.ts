@@ -5,36 +5,90 @@ import { type Certificate, PURPOSE } from "./certificate.ts"
 import { quoted } from "./document.ts"
 import { toVerificationKey } from "./verification-key.ts"
 
+/** What a certificate may be wrong about, so that a person can be told which it is. */
+export type ChainProblem =
+  | "unknown-issuer"
+  | "expired"
+  | "not-yet-valid"
+  | "wrong-usage"
+  | "not-an-authority"
+  | "weak"
+  | "not-understood"
+
+export type ChainVerdict<Pinned> =
+  | { readonly kind: "trusted"; readonly path: Path<Pinned> }
+  | {
+      readonly kind: "refused"
+      readonly problem: ChainProblem
+      readonly certificate: Certificate
+      /** What is wrong, to follow the name of the certificate in a sentence. */
+      readonly reason: string
+    }
+
+export interface Path<Pinned> {
+  /** Leaf first, the pinned end last. */
+  readonly certificates: readonly Certificate[]
+  readonly end: Pinned
+}
+
+/** What the leaf is asked to do, and what its issuers may be limited to. */
+export type ChainPurpose = "code-signing" | "device-signing" | "device-decryption" | "endorsement-key"
+
 /**
- * Leaf → intermediates → pinned certificate, which is returned. A pinned certificate that is the leaf itself is its own
- * path. Everything on the path, the pinned end included, must be valid at `at`.
+ * Leaf → intermediates → pinned certificate. A pinned certificate that is the leaf itself is its own path. Everything on
+ * the path, the pinned end included, must be valid at `at`.
  *
  * The reference implementation of Model Signing judges at the leaf's own notBefore, so that there an expired signer
  * passes for ever; the specification (8.2) wants the leaf within its validity period, and so does this check. The caller
- * chooses what `at` is worth: now, or the time of a trusted timestamp.
- *
- * Throws SIGNER_UNTRUSTED with the first thing that is wrong. Revocation is not judged here.
+ * chooses what `at` is worth: now, or the time of a trusted timestamp. Revocation is judged by checkRevocation.
  */
+export function judgeChain<Pinned extends Certificate>(
+  chain: readonly [Certificate, ...Certificate[]],
+  pinned: readonly Pinned[],
+  at: Date,
+  purpose: ChainPurpose,
+): ChainVerdict<Pinned> {
+  const [leaf, ...intermediates] = chain
+  const path = findPath(leaf, intermediates, pinned)
+  if (path === null) {
+    return refusal(leaf, "unknown-issuer", "leads to no trusted certificate")
+  }
+  for (const certificate of path.certificates) {
+    const fault = faultOfSelf(certificate, at)
+    if (fault !== null) return fault
+  }
+  for (const [below, issuer] of path.certificates.slice(1).entries()) {
+    const fault = faultOfIssuer(issuer, path.certificates.slice(1, below + 1), purpose)
+    if (fault !== null) return fault
+  }
+  return faultOfLeaf(leaf, purpose) ?? { kind: "trusted", path }
+}
+
+/** The pinned end of a signer's chain. Throws SIGNER_UNTRUSTED with the first thing that is wrong. */
 export function checkChain<Pinned extends Certificate>(
   chain: readonly [Certificate, ...Certificate[]],
   pinned: readonly Pinned[],
   at: Date,
 ): Pinned {
-  const [leaf, ...intermediates] = chain
-  const path = findPath(leaf, intermediates, pinned)
-  if (path === null) throw untrusted(leaf, "leads to no trusted certificate")
-  for (const certificate of path.certificates) checkSelf(certificate, at)
-  for (const [below, issuer] of path.certificates.slice(1).entries()) {
-    checkIssuer(issuer, path.certificates.slice(1, below + 1))
-  }
-  checkLeaf(leaf)
-  return path.end
+  const verdict = judgeChain(chain, pinned, at, "code-signing")
+  if (verdict.kind === "trusted") return verdict.path.end
+  throw new AppError("SIGNER_UNTRUSTED", describeRefusal(verdict))
 }
 
-interface Path<Pinned> {
-  /** Leaf first, the pinned end last. */
-  readonly certificates: readonly Certificate[]
-  readonly end: Pinned
+export function describeRefusal({
+  certificate,
+  reason,
+}: {
+  readonly certificate: Certificate
+  readonly reason: string
+}): string {
+  return `the certificate of ${quoted(subjectOf(certificate))} ${reason}`
+}
+
+/** Certificates of endorsement keys have no subject; node:crypto gives `undefined` for it in spite of its types. */
+export function subjectOf(certificate: Certificate): string {
+  const subject: string | undefined = certificate.x509.subject
+  return subject ?? ""
 }
 
 /**
@@ -64,46 +118,99 @@ function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
   return certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.publicKey)
 }
 
-function checkSelf(certificate: Certificate, at: Date): void {
+type Refusal = Extract<ChainVerdict<Certificate>, { readonly kind: "refused" }>
+
+function faultOfSelf(certificate: Certificate, at: Date): Refusal | null {
   const { validFromDate, validToDate, signatureAlgorithmOid } = certificate.x509
   // 6.1.3 (a)(2). Written so that an invalid date refuses.
   if (!(validFromDate <= at && at <= validToDate)) {
     const asked = Number.isNaN(at.getTime()) ? "an unknown time" : at.toISOString()
-    throw untrusted(
+    return refusal(
       certificate,
+      at < validFromDate ? "not-yet-valid" : "expired",
       `is valid from ${validFromDate.toISOString()} to ${validToDate.toISOString()}, not at ${asked}`,
     )
   }
   // 6.1.3 (a)(1): a hash that can be collided proves nothing about what was issued.
   if (!SOUND_SIGNATURES.has(signatureAlgorithmOid))
-    throw untrusted(certificate, `is signed with ${signatureAlgorithmOid}`)
+    return refusal(certificate, "weak", `is signed with ${signatureAlgorithmOid}`)
   const [critical] = certificate.unknownCritical
-  if (critical !== undefined)
-    throw untrusted(certificate, `has a critical extension that is not understood (${critical})`)
+  return critical === undefined
+    ? null
+    : refusal(certificate, "not-understood", `has a critical extension that is not understood (${critical})`)
 }
 
-/** 6.1.4 (k) to (n): whoever issues is an authority, for as many levels as it says, for signing code if it says for what. */
-function checkIssuer(issuer: Certificate, below: readonly Certificate[]): void {
+/** 6.1.4 (k) to (n): whoever issues is an authority, for as many levels as it says, for this purpose if it says for what. */
+function faultOfIssuer(
+  issuer: Certificate,
+  below: readonly Certificate[],
+  purpose: ChainPurpose,
+): Refusal | null {
   // checkIssued happens to refuse issuers without keyCertSign as well, but does not promise it.
-  if (!issuer.isAuthority || !issuer.mayIssue) throw untrusted(issuer, "may not issue certificates")
+  if (!issuer.isAuthority || !issuer.mayIssue)
+    return refusal(issuer, "not-an-authority", "may not issue certificates")
   // Self-issued certificates (same name above and below) do not count.
   const intermediates = below.filter(({ x509 }) => x509.subject !== x509.issuer).length
   if (issuer.maxIntermediates !== null && intermediates > issuer.maxIntermediates) {
-    throw untrusted(issuer, `allows ${issuer.maxIntermediates} intermediates, not ${intermediates}`)
+    return refusal(
+      issuer,
+      "not-an-authority",
+      `allows ${issuer.maxIntermediates} intermediates, not ${intermediates}`,
+    )
   }
-  if (!isSoundKey(issuer.publicKey)) throw untrusted(issuer, "has a key too weak to issue certificates")
+  if (!isSoundKey(issuer.publicKey))
+    return refusal(issuer, "weak", "has a key too weak to issue certificates")
+  const { extended, meaning } = PURPOSES[purpose]
   const { purposes } = issuer
-  if (purposes !== null && !purposes.includes(PURPOSE.codeSigning) && !purposes.includes(PURPOSE.any)) {
-    throw untrusted(issuer, "is not meant for code signing")
-  }
+  return purposes === null ||
+    extended === null ||
+    purposes.includes(extended) ||
+    purposes.includes(PURPOSE.any)
+    ? null
+    : refusal(issuer, "wrong-usage", `is not meant for ${meaning}`)
 }
 
-/** The signer's own certificate. Where it has keyUsage it must allow signatures; where it has extKeyUsage, code signing. */
-function checkLeaf(leaf: Certificate): void {
-  if (!leaf.maySign) throw untrusted(leaf, "may not make signatures")
-  if (leaf.purposes !== null && !leaf.purposes.includes(PURPOSE.codeSigning)) {
-    throw untrusted(leaf, "is not meant for code signing")
-  }
+/** Where the leaf has keyUsage it must allow the purpose; where it has extKeyUsage, that must name it. */
+function faultOfLeaf(leaf: Certificate, purpose: ChainPurpose): Refusal | null {
+  const { extended, meaning, isAllowed, verb } = PURPOSES[purpose]
+  if (!isAllowed(leaf)) return refusal(leaf, "wrong-usage", `may not ${verb}`)
+  const named = leaf.purposes === null || (extended !== null && leaf.purposes.includes(extended))
+  return named ? null : refusal(leaf, "wrong-usage", `is not meant for ${meaning}`)
+}
+
+interface PurposeRule {
+  readonly isAllowed: (leaf: Certificate) => boolean
+  readonly verb: string
+  readonly extended: string | null
+  readonly meaning: string
+}
+
+const PURPOSES: Readonly<Record<ChainPurpose, PurposeRule>> = {
+  "code-signing": {
+    isAllowed: ({ maySign }) => maySign,
+    verb: "make signatures",
+    extended: PURPOSE.codeSigning,
+    meaning: "code signing",
+  },
+  "device-signing": {
+    isAllowed: ({ maySign }) => maySign,
+    verb: "make signatures",
+    extended: null,
+    meaning: "signatures of a device",
+  },
+  "device-decryption": {
+    isAllowed: ({ mayAgree }) => mayAgree,
+    verb: "agree on keys",
+    extended: null,
+    meaning: "decryption on a device",
+  },
+  "endorsement-key": {
+    isAllowed: ({ mayEncipher, mayAgree, publicKey }) =>
+      publicKey.asymmetricKeyType === "rsa" ? mayEncipher : mayAgree,
+    verb: "receive secrets",
+    extended: PURPOSE.endorsementKey,
+    meaning: "the endorsement key of a TPM",
+  },
 }
 
 /** RSA of 2048 bits or more, or an EC key on one of the curves that signatures are checked with. */
@@ -112,8 +219,8 @@ function isSoundKey(key: KeyObject): boolean {
   return toVerificationKey(key) !== null
 }
 
-function untrusted(certificate: Certificate, fault: string): AppError {
-  return new AppError("SIGNER_UNTRUSTED", `the certificate of ${quoted(certificate.x509.subject)} ${fault}`)
+function refusal(certificate: Certificate, problem: ChainProblem, reason: string): Refusal {
+  return { kind: "refused", problem, certificate, reason }
 }
 
 /** RSA PKCS#1 v1.5 and ECDSA, each with SHA-256, -384 or -512. */

@@ -7,7 +7,8 @@ import { malformed, quoted, readDocument } from "./document.ts"
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
 /** What Sealwright itself attests. */
-export type AttestationName = "copy" | "grant" | "validation" | "approval" | "receipt" | "mark-commitment"
+export type AttestationName =
+  "copy" | "grant" | "validation" | "approval" | "receipt" | "mark-commitment" | "enrolment"
 
 /** Predicate type of one of our own attestations: a URN, because we own no domain to promise. */
 export function attestationType(name: AttestationName): string {

@@ -1,7 +1,9 @@
 /** Under which conditions a device may use what it was granted (docs/FORMAT.md 5.2). */
 import { z } from "zod"
 import { AppError } from "../../contract/errors.ts"
+import { parseJson } from "../bytes/json.ts"
 import { levelSchema } from "../../contract/schema/runtime.ts"
+import { DEFAULT_FIREWALL, firewallSchema } from "./firewall/rules.ts"
 
 export const policySchema = z.strictObject({
   version: z.literal(1),
@@ -10,11 +12,58 @@ export const policySchema = z.strictObject({
   notAfter: z.iso.datetime().nullable(),
   /** Weakest runtime level that may hold the plaintext. */
   minimumRuntime: levelSchema,
+  firewall: firewallSchema.default(DEFAULT_FIREWALL),
 })
 export type Policy = z.infer<typeof policySchema>
 
 /** No window, any runtime: what applies when nobody chose otherwise. */
-export const OPEN_POLICY: Policy = { version: 1, notBefore: null, notAfter: null, minimumRuntime: "R0" }
+export const OPEN_POLICY: Policy = {
+  version: 1,
+  notBefore: null,
+  notAfter: null,
+  minimumRuntime: "R0",
+  firewall: DEFAULT_FIREWALL,
+}
+
+/** A policy as people write it: what is left out is as in OPEN_POLICY, also inside the firewall. */
+const writtenSchema = policySchema
+  .partial({ version: true, notBefore: true, notAfter: true, minimumRuntime: true })
+  .extend({
+    firewall: firewallSchema
+      .partial()
+      .extend({ watch: firewallSchema.shape.watch.partial().optional() })
+      .optional(),
+  })
+
+/** Throws POLICY_MALFORMED naming the first place that does not fit. */
+export function parsePolicy(bytes: Uint8Array): Policy {
+  const parsed = writtenSchema.safeParse(parseJson(bytes, "the policy"))
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    throw new AppError(
+      "POLICY_MALFORMED",
+      `the policy is not valid at ${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`,
+    )
+  }
+  const { firewall, ...rest } = withoutUndefined(parsed.data)
+  const { watch, ...rules } = withoutUndefined(firewall ?? {})
+  return {
+    ...OPEN_POLICY,
+    ...rest,
+    firewall: {
+      ...DEFAULT_FIREWALL,
+      ...rules,
+      watch: { ...DEFAULT_FIREWALL.watch, ...withoutUndefined(watch ?? {}) },
+    },
+  }
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
+
+function withoutUndefined<T extends object>(value: T): Defined<T> {
+  // Only keys without a value go; the rest keep their types.
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as Defined<T>
+}
 
 /** Throws POLICY_EXPIRED outside the validity window. */
 export function checkWindow(policy: Policy, now: Date): void {

@@ -5,6 +5,21 @@ import { keySchema, type Key } from "../../contract/schema/keys.ts"
 const placeSchema = z.discriminatedUnion("provider", [
   /** A file beside the record: as it is, or sealed under a passphrase. */
   z.strictObject({ provider: z.literal("software"), sealing: z.enum(["plain", "argon2id"]) }),
+  /** TPM structures and names in base64. A key with another name than the recorded one is refused. */
+  z.strictObject({
+    provider: z.literal("tpm2"),
+    tcti: z.string().nullable(),
+    object: z.discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("blob"), public: z.string(), private: z.string() }),
+      z.strictObject({ kind: z.literal("persistent"), handle: z.int(), isAdopted: z.boolean() }),
+    ]),
+    name: z.string(),
+    /** Name of the storage key every session is salted with. */
+    parentName: z.string(),
+    pcrs: z.array(z.int().min(0).max(23)),
+    /** Of a hybrid key: its ML-KEM seed, sealed by the same storage key. */
+    seed: z.strictObject({ public: z.string(), private: z.string(), name: z.string() }).nullable(),
+  }),
 ])
 
 /** Records of keys made before there was a choice of places lack the last four fields. */

@@ -9,18 +9,24 @@ import { fingerprintOf } from "./public-key.ts"
 import type { KeyProvider } from "./provider.ts"
 import { keyRecordSchema, toKey, type KeyRecord } from "./record.ts"
 
-const PURPOSES = ["signing", "device", "attestation"] as const
+const PURPOSES = ["signing", "device", "attestation", "authority"] as const
+
+export type KeyRecords = Readonly<Record<Key["purpose"], Records<KeyRecord>>>
 
 /** `folder`: the workspace's `keys`. One folder a purpose, so a device and a signing key may share a name. */
-export function keyStore(folder: string, providers: readonly KeyProvider[], now: () => Date): KeyStore {
+export function keyRecords(folder: string): KeyRecords {
   const codes = { missing: "KEY_NOT_FOUND", exists: "KEY_EXISTS" } as const
   const recordsOf = (purpose: Key["purpose"]) =>
     new Records<KeyRecord>(path.join(folder, purpose), keyRecordSchema, codes)
-  const records = {
+  return {
     signing: recordsOf("signing"),
     device: recordsOf("device"),
     attestation: recordsOf("attestation"),
+    authority: recordsOf("authority"),
   }
+}
+
+export function keyStore(records: KeyRecords, providers: readonly KeyProvider[], now: () => Date): KeyStore {
   const providerOf = (name: Key["provider"]): KeyProvider => {
     const provider = providers.find((candidate) => candidate.name === name)
     if (provider === undefined)
@@ -75,7 +81,7 @@ export function keyStore(folder: string, providers: readonly KeyProvider[], now:
       await records[key.purpose].remove(key.name)
     },
     async sign(key, message) {
-      if (key.purpose !== "signing")
+      if (key.purpose !== "signing" && key.purpose !== "authority")
         throw new AppError("KEY_PURPOSE", `key ${key.name} is no signing key and cannot sign`)
       const { record, provider } = await locate(key)
       return provider.sign(record, message)

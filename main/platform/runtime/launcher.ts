@@ -126,6 +126,11 @@ function asProcess(runtime: Runtime, level: LevelReport, model: LoadedModel): Ru
       if (header.kind !== "memory") throw outOfTurn()
       return header.peakBytes
     },
+    async unload() {
+      const { header } = await runtime.ask({ kind: "unload" })
+      if (header.kind !== "unloaded") throw outOfTurn()
+      return header.ms
+    },
     close: async () => runtime.close(),
   }
 }

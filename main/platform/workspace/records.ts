@@ -34,6 +34,12 @@ export class Records<T> {
     await writePrivate(this.#pathOf(name), JSON.stringify(record, null, 2), this.#exists(name))
   }
 
+  /** Adds the record, or puts it in the place of the one there is. */
+  async replace(name: string, record: T): Promise<void> {
+    checkName(name)
+    await overwritePrivate(this.#pathOf(name), JSON.stringify(record, null, 2))
+  }
+
   async find(name: string): Promise<T> {
     checkName(name)
     const bytes = await readIfThere(this.#pathOf(name))
@@ -102,6 +108,27 @@ export async function writePrivate(filePath: string, text: string, exists: AppEr
   } catch (error) {
     await rm(partial, { force: true })
     await rm(filePath, { force: true })
+    throw error
+  }
+}
+
+/** Writes a file for its owner alone, in the place of the one there is. */
+export async function overwritePrivate(filePath: string, text: string): Promise<void> {
+  const partial = `${filePath}.${randomBytes(6).toString("hex")}.partial`
+  await guard(async () => mkdir(path.dirname(filePath), { recursive: true, mode: 0o700 }))
+  try {
+    await guard(async () => {
+      const handle = await open(partial, "wx", 0o600)
+      try {
+        await handle.writeFile(text)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(partial, filePath)
+    })
+  } catch (error) {
+    await rm(partial, { force: true })
     throw error
   }
 }

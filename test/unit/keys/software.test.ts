@@ -7,7 +7,7 @@ import { decryptBytes, encryptBytes } from "../../../main/core/age/file.ts"
 import { parseRecipient } from "../../../main/core/age/recipients.ts"
 import { toUtf8 } from "../../../main/core/bytes/bytes.ts"
 import { softwareProvider } from "../../../main/platform/keys/software/provider.ts"
-import { keyStore } from "../../../main/platform/keys/store.ts"
+import { keyRecords, keyStore } from "../../../main/platform/keys/store.ts"
 import { localPorts } from "../../../main/platform/ports.ts"
 import type { KeyStore, NewKey } from "../../../main/services/ports/keys.ts"
 import { scriptedPrompter, type ScriptedPrompter } from "../../support/prompter.ts"
@@ -24,7 +24,7 @@ function openKeys(workspace: string, prompter: ScriptedPrompter = scriptedPrompt
   const folder = path.join(workspace, "keys")
   const provider = softwareProvider(folder, random, prompter, CHEAP)
   onTestFinished(async () => provider.close())
-  return keyStore(folder, [provider], () => new Date())
+  return keyStore(keyRecords(folder), [provider], () => new Date())
 }
 
 const wanted = (name: string, options: Partial<NewKey> = {}): NewKey => ({

@@ -98,6 +98,7 @@ test("runs as the model that was signed", async () => {
       inputs: [{ name: null, file: await refer(path.join(DATA, "fashion-eval-x.npy")) }],
       normalise: null,
       batch: 16,
+      level: null,
       output: null,
     }),
   )
@@ -129,6 +130,7 @@ test("is refused by the runtime with one changed value", async () => {
     inputs: [{ name: null, file: await refer(path.join(DATA, "fashion-eval-x.npy")) }],
     normalise: null,
     batch: 16,
+    level: null,
     output: null,
   })
   await expect(followJob(events)).toFailWithCode("SIGNATURE_MISMATCH")

@@ -12,7 +12,7 @@ import { fingerprintOf } from "../public-key.ts"
 import type { KeyRecord, PlaceRecord } from "../record.ts"
 import { ecdhWith, identityOf, makeMaterial, signWith } from "./material.ts"
 import { MODERATE, openSealed, parseSealed, sealSecret, type PassphraseCost } from "./passphrase.ts"
-import { SecretMemory } from "./secret-memory.ts"
+import { SecretMemory } from "../secret-memory.ts"
 
 const ASSURANCE: KeyAssurance = {
   level: "software",

@@ -6,7 +6,7 @@ export class SecretMemory {
 
   /** Keeps a copy of `secret` under `id`; the caller wipes the original. */
   hold(id: string, secret: Uint8Array): void {
-    this.#free(id)
+    this.forget(id)
     const buffer = sodium.sodium_malloc(secret.length)
     buffer.set(secret)
     sodium.sodium_mprotect_noaccess(buffer)
@@ -26,10 +26,10 @@ export class SecretMemory {
   }
 
   clear(): void {
-    for (const id of this.#held.keys()) this.#free(id)
+    for (const id of this.#held.keys()) this.forget(id)
   }
 
-  #free(id: string): void {
+  forget(id: string): void {
     const buffer = this.#held.get(id)
     if (buffer === undefined) return
     this.#held.delete(id)

@@ -1,0 +1,107 @@
+import { execFileSync } from "node:child_process"
+import { createPublicKey, generateKeyPairSync, X509Certificate, type KeyObject } from "node:crypto"
+import { readFileSync, writeFileSync } from "node:fs"
+import path from "node:path"
+import { describe, expect, it } from "vitest"
+import { readCredentialFile } from "../../../main/core/attest/credential-file.ts"
+import { CA, issue, SIGNER, type Issued } from "../../support/certificates.ts"
+import { temporaryFolder } from "../../support/workspace.ts"
+
+const root = issue({ name: "root", extensions: CA })
+const between = issue({ name: "between", issuer: root, extensions: CA })
+const leaf = issue({ name: "leaf", issuer: between, extensions: SIGNER })
+
+describe("a PKCS#12 file made by OpenSSL", () => {
+  it.each([
+    ["with its own ciphers", []],
+    ["in the old form of browsers", ["-legacy", "-macalg", "sha1"]],
+    ["without encryption", ["-keypbe", "NONE", "-certpbe", "NONE"]],
+  ])("gives an EC key and its chain, leaf first, %s", (_name, options) => {
+    const found = readCredentialFile(pkcs12(leaf, [root, between], "open sesame", options), "open sesame")
+    expectKey(found.privateKey, leaf)
+    expect(found.chain.map(nameOf)).toEqual(["CN=leaf", "CN=between", "CN=root"])
+  })
+
+  it("gives an RSA key as well", () => {
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
+    const rsa = issue({ name: "rsa", issuer: root, extensions: SIGNER, privateKey })
+    const found = readCredentialFile(pkcs12(rsa, [], "x", []), "x")
+    expectKey(found.privateKey, rsa)
+    expect(found.chain.map(nameOf)).toEqual(["CN=rsa"])
+  })
+
+  it("does not open with another passphrase", async () => {
+    const file = pkcs12(leaf, [], "right", [])
+    for (const wrong of ["", "wrong", "right "])
+      await expect(() => readCredentialFile(file, wrong)).toFailWithCode("CREDENTIAL_PASSPHRASE")
+  })
+
+  it("cut anywhere is refused", async () => {
+    const file = pkcs12(leaf, [], "right", [])
+    for (const length of [1, 40, file.length >> 1, file.length - 1])
+      await expect(() => readCredentialFile(file.subarray(0, length), "right")).toFailWithCode(
+        "CERTIFICATE_MALFORMED",
+      )
+  })
+})
+
+describe("a PEM text", () => {
+  it("may hold its certificates in any order", () => {
+    const text = [root.pem, keyPem(leaf), between.pem, leaf.pem].join("\n")
+    const found = readCredentialFile(Buffer.from(text), "")
+    expectKey(found.privateKey, leaf)
+    expect(found.chain.map(nameOf)).toEqual(["CN=leaf", "CN=between", "CN=root"])
+  })
+
+  it("without a key starts at the certificate that issued none", () => {
+    const found = readCredentialFile(Buffer.from(root.pem + leaf.pem + between.pem), "")
+    expect(found.privateKey).toBeNull()
+    expect(found.chain.map(nameOf)).toEqual(["CN=leaf", "CN=between", "CN=root"])
+  })
+
+  it("with an encrypted key wants its passphrase", async () => {
+    const text = leaf.privateKey
+      .export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "p" })
+      .toString()
+    expectKey(readCredentialFile(Buffer.from(text), "p").privateKey, leaf)
+    await expect(() => readCredentialFile(Buffer.from(text), "q")).toFailWithCode("CREDENTIAL_PASSPHRASE")
+  })
+
+  it("with two keys, a foreign certificate or nothing in it is refused", async () => {
+    const refuse = async (text: string, code: "KEY_UNREADABLE" | "CERTIFICATE_MALFORMED") =>
+      expect(() => readCredentialFile(Buffer.from(text), "")).toFailWithCode(code)
+    await refuse(keyPem(leaf) + keyPem(root), "KEY_UNREADABLE")
+    await refuse(keyPem(leaf) + root.pem, "KEY_UNREADABLE")
+    await refuse("-----BEGIN NOTHING-----\n-----END NOTHING-----\n", "CERTIFICATE_MALFORMED")
+    await refuse("no credential", "CERTIFICATE_MALFORMED")
+    await refuse(root.pem.replace("M", "!"), "CERTIFICATE_MALFORMED")
+  })
+})
+
+function pkcs12(of: Issued, others: readonly Issued[], password: string, options: readonly string[]): Buffer {
+  const folder = temporaryFolder()
+  const at = (name: string) => path.join(folder, name)
+  writeFileSync(at("key.pem"), keyPem(of))
+  writeFileSync(at("leaf.pem"), of.pem)
+  writeFileSync(at("others.pem"), others.map(({ pem }) => pem).join(""))
+  writeFileSync(at("password"), password)
+  const chain = others.length > 0 ? ["-certfile", at("others.pem")] : []
+  execFileSync("openssl", [
+    ...["pkcs12", "-export", "-inkey", at("key.pem"), "-in", at("leaf.pem"), ...chain],
+    ...["-passout", `file:${at("password")}`, "-out", at("out.p12"), ...options],
+  ])
+  return readFileSync(at("out.p12"))
+}
+
+function expectKey(found: KeyObject | null, wanted: Issued): void {
+  if (found === null) throw new Error("no private key was found")
+  expect(createPublicKey(found).equals(createPublicKey(wanted.privateKey))).toBe(true)
+}
+
+function keyPem(of: Issued): string {
+  return of.privateKey.export({ type: "pkcs8", format: "pem" }).toString()
+}
+
+function nameOf(der: Uint8Array): string {
+  return new X509Certificate(der).subject
+}
