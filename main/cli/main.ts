@@ -6,6 +6,7 @@ import { registerDoctor } from "./commands/doctor.ts"
 import { registerFleet } from "./commands/fleet.ts"
 import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
+import { registerLedger } from "./commands/ledger.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerPull } from "./commands/pull.ts"
@@ -41,6 +42,7 @@ const COMMANDS: readonly Register[] = [
   registerRun,
   registerRuntime,
   registerValidate,
+  registerLedger,
   registerPush,
   registerPull,
   registerSync,

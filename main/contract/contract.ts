@@ -21,6 +21,13 @@ import {
 import { inspectSchema, summarySchema } from "./schema/inspect.ts"
 import { packageEntrySchema, packageFileSchema, sampleSchema } from "./schema/library.ts"
 import { addDeviceSchema, createKeySchema, deviceSchema, keySchema, namedSchema } from "./schema/keys.ts"
+import {
+  exportedLedgerSchema,
+  exportLedgerSchema,
+  importLedgerSchema,
+  initLedgerSchema,
+  ledgerSchema,
+} from "./schema/ledger.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import {
@@ -175,6 +182,12 @@ export const clientContract = {
   },
   validate: oc.input(validateSchema).output(eventIterator(validateEventSchema)),
   quickstart: oc.input(quickstartSchema).output(eventIterator(quickstartEventSchema)),
+  ledger: {
+    init: oc.input(initLedgerSchema).output(ledgerSchema),
+    status: oc.output(ledgerSchema),
+    export: oc.input(exportLedgerSchema).output(exportedLedgerSchema),
+    import: oc.input(importLedgerSchema).output(ledgerSchema),
+  },
   registry: {
     push: oc.input(pushSchema).output(eventIterator(pushEventSchema)),
     pull: oc.input(pullSchema).output(eventIterator(pullEventSchema)),

@@ -128,6 +128,7 @@ const TABLE = {
     "The grant is outside its validity window: ask for a new one, or check the clock.",
   ],
   VERDICT_REFUSED: [EXIT.refused, "Run `sealwright verify` on the file to see every check."],
+  GATE_MALFORMED: [EXIT.input, "docs/FORMAT.md lists what a gate may hold; every field may be left out."],
   GATE_FAILED: [EXIT.refused, "Open the report to see which figure is outside its limit."],
 
   KEY_NOT_FOUND: [EXIT.missing, "Run `sealwright keys list` to see the keys of this workspace."],
@@ -352,6 +353,21 @@ const TABLE = {
     EXIT.key,
     "Repair or remove the credential file, or log in again with `sealwright registry login`.",
   ],
+
+  // The mark and the ledger.
+  MARK_NOTHING: [
+    EXIT.input,
+    "Run `sealwright inspect` on the model to see why; pass --no-mark to protect it without a mark.",
+  ],
+  MARK_TOO_WEAK: [
+    EXIT.input,
+    "Give calibration data with --calibration, allow a larger change with --mark-budget, or pass --no-mark.",
+  ],
+  LEDGER_NOT_FOUND: [EXIT.missing, "Run `sealwright ledger init`, or protect a model: that makes one."],
+  LEDGER_EXISTS: [EXIT.exists, "Use the ledger that is there, or another workspace with --workspace."],
+  LEDGER_DAMAGED: [EXIT.io, "Restore the ledger from its newest export with `sealwright ledger import`."],
+  LEDGER_BUSY: [EXIT.io, "Another process adds to this ledger: try again when it is done."],
+  LEDGER_FULL: [EXIT.input, "Make a new ledger in a workspace of its own."],
 } as const satisfies Record<string, readonly [exit: number, hint: string]>
 
 export type ErrorCode = keyof typeof TABLE

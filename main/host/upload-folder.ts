@@ -78,6 +78,11 @@ export class UploadFolder {
   }
 }
 
+/** What no name may hold; Windows has more such characters than others. */
+const UNSAFE =
+  // oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+  process.platform === "win32" ? /[\u0000-\u001f\\:*?"<>|\ufffd]/ : /[\u0000-\u001f\\\ufffd]/
+
 /** A relative name of plain segments, as a model names its external data; nothing that leads elsewhere on any system. */
 function checkedName(name: string): string {
   const segments = name.split("/")
@@ -90,8 +95,7 @@ function checkedName(name: string): string {
         segment !== "." &&
         segment !== ".." &&
         Buffer.byteLength(segment) <= 255 &&
-        // oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
-        !/[\u0000-\u001f\\:*?"<>|\ufffd]/.test(segment),
+        !UNSAFE.test(segment),
     )
   if (!isSafe) throw new AppError("FILE_NAME_UNSAFE", "the name of an uploaded file cannot be used")
   return name

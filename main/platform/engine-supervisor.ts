@@ -101,8 +101,9 @@ export class EngineSupervisor {
     this.#process = launched
     void launched.exited.then(async () => this.#ended(launched, performance.now() - startedAt))
     try {
-      // An answer proves that it runs; then it learns what its predecessor knew.
-      await launched.engine.jobs.list()
+      // An answer proves that it runs, and this one makes the references of the library known again. Then it learns the
+      // files of the engine before it.
+      await launched.engine.library.packages()
       for (const [file, path] of this.#paths) await launched.engine.files.refer({ path, as: file })
     } catch {
       return // it ended already, which is seen by its exit

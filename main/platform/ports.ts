@@ -3,11 +3,14 @@ import { randomBytes } from "node:crypto"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
+import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
 import { fileFloors } from "./deployment/file-floors.ts"
 import { localFiles } from "./files.ts"
+import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
+import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
@@ -93,6 +96,9 @@ export function localPorts(
     served: servedRuntimes(workspace, files.pathOf),
     reports: reportRenderer,
     machine: localMachine(workspace),
+    ledger: ledgerFolder(path.join(workspace, "ledger")),
+    trials: trialLauncher,
+    markKernel: portableKernel,
     registries: remote,
     registryAccess: registryAccess(credentials, prompter, remote.connect),
     pushes: pushQueue(path.join(workspace, "pushes"), files, now),

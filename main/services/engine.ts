@@ -4,6 +4,7 @@ import { addDevice, removeDevice } from "./devices.ts"
 import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
+import { ledgerHandlers } from "./ledger/handlers.ts"
 import { libraryHandlers, rememberMade } from "./library.ts"
 import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
@@ -84,6 +85,7 @@ export function createEngine(ports: Ports): EngineRouter {
     quickstart: os.quickstart.handler(async ({ input, signal }) =>
       jobs.start("quickstart", async (job) => quickstart(ports, input, job), signal),
     ),
+    ledger: ledgerHandlers(ports),
     jobs: {
       list: os.jobs.list.handler(async () => [...jobs.list()]),
       cancel: os.jobs.cancel.handler(async ({ input }) => jobs.cancel(input.job)),

@@ -3,10 +3,12 @@ import type { FileRef } from "../contract/schema/base.ts"
 import type { ModelSummary, PackageSummary, Summary } from "../contract/schema/inspect.ts"
 import { readBundle } from "../core/attest/bundle.ts"
 import { readStatement } from "../core/attest/statement.ts"
-import type { ModelIndex } from "../core/onnx/model-index.ts"
+import { readModelIndex, type ModelIndex } from "../core/onnx/model-index.ts"
 import { readSealFile, type SealPart } from "../core/oci/seal-file.ts"
 import { isTar } from "../core/oci/tar.ts"
-import { openModel } from "./model-input.ts"
+import { findLayerWeights } from "../core/watermark/weights.ts"
+import { measureModel, modelFiles } from "./mark/model-weights.ts"
+import { openModel, type OpenModel } from "./model-input.ts"
 import { recipientTypes } from "./package-access.ts"
 import type { OpenFile, Ports } from "./ports.ts"
 
@@ -24,6 +26,7 @@ async function summariseModel(ports: Ports, ref: FileRef): Promise<ModelSummary>
   const model = await openModel(ports.files, ref)
   try {
     const { index, files, bytes } = model
+    const marks = await findMarks(model)
     return {
       kind: "model",
       name: files[0]?.name ?? "",
@@ -50,12 +53,40 @@ async function summariseModel(ports: Ports, ref: FileRef): Promise<ModelSummary>
         shape: [...tensor.dims],
         bytes: tensor.byteLength,
         storage: tensor.storage.kind,
+        mark: marks.get(`${tensor.path}\n${tensor.name}`) ?? null,
       })),
       externalFiles: files.slice(1).map(({ name, file }) => ({ name, bytes: file.size })),
     }
   } finally {
     await model.close()
   }
+}
+
+/** Up to this size a model's weights are looked at; of larger ones only the graph is, as for everything else here. */
+const MAX_MEASURED_BYTES = 64 << 20
+
+/** What can carry a mark and what cannot, by path and name. */
+async function findMarks(
+  model: OpenModel,
+): Promise<ReadonlyMap<string, { readonly carries: boolean; readonly why: string | null }>> {
+  const marks = new Map<string, { readonly carries: boolean; readonly why: string | null }>()
+  const { carriers, skipped } =
+    model.bytes <= MAX_MEASURED_BYTES ? await measuredCarriers(model) : await likelyCarriers(model)
+  for (const { path, name } of carriers) marks.set(`${path}\n${name}`, { carries: true, why: null })
+  for (const { tensor, why } of skipped) marks.set(`${tensor.path}\n${tensor.name}`, { carries: false, why })
+  return marks
+}
+
+async function measuredCarriers(model: OpenModel) {
+  const { tensors, skipped } = await measureModel(model)
+  return { carriers: tensors.flatMap(({ places }) => places.map(({ tensor }) => tensor)), skipped }
+}
+
+async function likelyCarriers(model: OpenModel) {
+  const { weights, skipped } = findLayerWeights(
+    await readModelIndex(modelFiles(model)(null), { nodes: true }),
+  )
+  return { carriers: weights.map(({ tensor }) => tensor), skipped }
 }
 
 function toValueInfo({ name, type }: ModelIndex["inputs"][number]): ModelSummary["inputs"][number] {

@@ -1,6 +1,6 @@
 /** Long work: watched through events, stopped by its caller's going away, by `cancel`, or by an abort signal. */
 import { AppError, toAppError } from "../contract/errors.ts"
-import type { Job, JobEvent, Progress } from "../contract/schema/base.ts"
+import type { Job, JobEvent, Live, Progress } from "../contract/schema/base.ts"
 import type { JobControl } from "./ports.ts"
 
 /** What the work of a job sees. */
@@ -127,18 +127,25 @@ class RunningJob implements JobContext {
 
   step(title: string, total: number, unit: Progress["unit"] = "bytes"): JobControl {
     const startedAt = performance.now()
-    const report = (doneSoFar: number) => {
+    const report = (doneSoFar: number, live?: Live) => {
       // A total may be an estimate that leaves out a signature made on the way.
       const done = Math.min(doneSoFar, total)
       const seconds = (performance.now() - startedAt) / 1000
       const rate = seconds > 0 ? done / seconds : 0
       const etaSeconds = rate > 0 && total >= done ? (total - done) / rate : null
-      this.#latest = { kind: "progress", step: title, unit, done, total, rate, etaSeconds }
+      const seen = live === undefined ? {} : { live: this.#withUnseen(live) }
+      this.#latest = { kind: "progress", step: title, unit, done, total, rate, etaSeconds, ...seen }
       this.#isFresh = true
       this.#wake?.()
     }
     report(0)
     return { signal: this.signal, progress: report }
+  }
+
+  /** Older progress is of no use to anybody, but what a measurement saw in between is. */
+  #withUnseen(live: Live): Live {
+    const unseen = this.#isFresh ? (this.#latest?.live?.calls ?? []) : []
+    return { ...live, calls: [...unseen, ...live.calls] }
   }
 
   /** The newest progress, once there is one the listener has not seen. Older ones are of no use to anybody. */

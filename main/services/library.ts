@@ -1,10 +1,13 @@
 /** The packages of a workspace: noted when they are made or opened, so that they can be found again. */
+import { fileRefSchema } from "../contract/schema/base.ts"
+import type { Sample } from "../contract/schema/library.ts"
 import { engineRouter } from "../contract/server.ts"
 import type { Protected, ProtectRequest } from "../contract/schema/protect.ts"
 import type { Ports } from "./ports.ts"
 
 export function libraryHandlers(ports: Ports) {
   const os = engineRouter.library
+  const sample = referSample(ports)
   return {
     packages: os.packages.handler(async () => {
       const entries = await ports.library.list()
@@ -22,23 +25,30 @@ export function libraryHandlers(ports: Ports) {
       }),
     ),
     forget: os.forget.handler(async ({ input }) => ports.library.forget(input.file)),
-    sample: os.sample.handler(async () => {
-      const { model, data, labels, mean, std } = ports.machine.sample()
-      const [modelRef, dataRef, labelsRef] = [
-        ports.files.refer(model),
-        ports.files.refer(data),
-        ports.files.refer(labels),
-      ]
-      return {
-        model: modelRef,
-        modelName: ports.files.nameOf(modelRef),
-        data: dataRef,
-        dataName: ports.files.nameOf(dataRef),
-        labels: labelsRef,
-        labelsName: ports.files.nameOf(labelsRef),
-        normalise: { mean, std },
-      }
-    }),
+    sample: os.sample.handler(async () => sample),
+  }
+}
+
+/** The references are the same in every engine, so that a window can go on after one ended. */
+function referSample(ports: Ports): Sample {
+  const { model, data, labels, mean, std } = ports.machine.sample()
+  const refer = (path: string, name: string) => {
+    const file = ports.files.refer(path, fileRefSchema.parse(name))
+    return { file, name: ports.files.nameOf(file) }
+  }
+  const files = {
+    model: refer(model, "sample-model"),
+    data: refer(data, "sample-data"),
+    labels: refer(labels, "sample-labels"),
+  }
+  return {
+    model: files.model.file,
+    modelName: files.model.name,
+    data: files.data.file,
+    dataName: files.data.name,
+    labels: files.labels.file,
+    labelsName: files.labels.name,
+    normalise: { mean, std },
   }
 }
 

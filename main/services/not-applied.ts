@@ -9,4 +9,9 @@ export function notAppliedIn(statement: JsonObject): Verdict["notApplied"] {
   return [{ what: "mark", why: mark.data.why }]
 }
 
+/** Whether the signed statement says that the copy carries a mark. */
+export function isMarked(statement: JsonObject): boolean {
+  return markSchema.safeParse(statement["mark"]).data?.applied === true
+}
+
 const markSchema = z.object({ applied: z.boolean(), why: z.string().default("not stated") })

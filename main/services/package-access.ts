@@ -136,7 +136,7 @@ function checkOverlay(grant: Grant, target: SealPart, device: Device): void {
 }
 
 /** The bytes of a part's layer inside the .seal file. */
-export function partSource(file: ByteSource, part: SealPart): ByteSource {
+function partSource(file: ByteSource, part: SealPart): ByteSource {
   return sliceSource(file, part.entry.offset, part.entry.size)
 }
 

@@ -1,8 +1,5 @@
 /** Opening the payload of a granted package, and judging what was inside. */
 import { AppError } from "../contract/errors.ts"
-import { chunksOf } from "../core/age/file.ts"
-import { PayloadReader } from "../core/age/reader.ts"
-import { nodeChunkCipher } from "../core/age/stream.ts"
 import { checkModelFiles } from "../core/attest/model-files.ts"
 import { readModelSignature } from "../core/attest/model-signing.ts"
 import type { TrustedKeys } from "../core/attest/trust.ts"
@@ -13,7 +10,7 @@ import { readPayloadArchive, type PayloadArchive } from "../core/oci/payload-arc
 import type { TarEntry } from "../core/oci/tar.ts"
 import type { JobContext } from "./jobs.ts"
 import { modelRoot } from "./model-root.ts"
-import { partSource, type GrantedPackage } from "./package-access.ts"
+import type { GrantedPackage } from "./package-access.ts"
 import type { OpenedPart, OpenFile, Ports } from "./ports.ts"
 
 /** A payload after one pass over it. */
@@ -37,9 +34,14 @@ export async function openPayload(
   targets: ((entry: TarEntry, isModel: boolean) => Promise<OpenedPart["target"]>) | null,
   job: JobContext,
 ): Promise<OpenedPayload> {
-  const source = partSource(file, granted.part)
   const { payload, part } = granted
-  const reader = await PayloadReader.open(chunksOf(source, payload), payload.key, nodeChunkCipher)
+  const sealed = {
+    file: file.number,
+    chunksOffset: part.entry.offset + payload.chunksOffset,
+    chunksBytes: payload.chunksBytes,
+    key: payload.key,
+  }
+  const reader = await ports.payload.reader(sealed)
   try {
     const archive = await readPayloadArchive(reader)
     const modelSignature =
@@ -55,11 +57,8 @@ export async function openPayload(
     const overlay = overlayOver(granted, archive)
     const { digest, partDigests } = await ports.payload.decrypt(
       {
-        file: file.number,
+        ...sealed,
         offset: part.entry.offset,
-        chunksOffset: part.entry.offset + payload.chunksOffset,
-        chunksBytes: payload.chunksBytes,
-        key: payload.key,
         parts,
         digest: true,
         ...(overlay === null

@@ -1,5 +1,5 @@
 /** What the use cases need from the world. `main/platform` makes each of these real; tests may stand in for any. */
-import type { FileRef } from "../contract/schema/base.ts"
+import type { FileRef, Live } from "../contract/schema/base.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Device } from "../contract/schema/keys.ts"
 import type { LevelReport, RuntimeLevel } from "../contract/schema/runtime.ts"
@@ -8,6 +8,9 @@ import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { Documents, Folders } from "./ports/documents.ts"
 import type { RollbackFloors } from "./ports/floors.ts"
+import type { MarkKernel } from "../core/watermark/kernel.ts"
+import type { LedgerStore } from "./ports/ledger.ts"
+import type { TrialLauncher } from "./ports/trial.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
 import type { Enrolments } from "./ports/enrolment.ts"
@@ -36,6 +39,10 @@ export interface Ports {
   readonly reports: ReportRenderer
   readonly machine: Machine
   readonly registries: Registries
+  readonly ledger: LedgerStore
+  readonly trials: TrialLauncher
+  /** The inner loops of embedding, in the fastest form there is here. */
+  readonly markKernel: MarkKernel
   readonly registryAccess: RegistryAccess
   readonly pushes: PushQueue
   readonly random: Random
@@ -48,8 +55,8 @@ export interface Ports {
 /** How a long operation is watched and stopped. */
 export interface JobControl {
   readonly signal: AbortSignal
-  /** Called with bytes done so far, seldom enough to be cheap (some ten times a second). */
-  progress(doneBytes: number): void
+  /** Called with bytes done so far, seldom enough to be cheap (some ten times a second); a measurement says what it saw since. */
+  progress(doneBytes: number, live?: Live): void
 }
 
 /** An open file: `number` is the descriptor, valid until `close`. */
@@ -152,13 +159,23 @@ export interface OpenedPart {
   readonly digest: boolean
 }
 
-export interface DecryptJob {
-  /** The age file inside `file`: where it starts, where its chunks start, and their length, bytes. */
+/** The chunks of an age file inside `file`: where they start and their length, bytes. */
+export interface SealedPayload {
   readonly file: number
-  readonly offset: number
   readonly chunksOffset: number
   readonly chunksBytes: number
+  /** Payload key, 32 bytes; the caller wipes it. */
   readonly key: Uint8Array
+}
+
+/** Plaintext by offset. `close` wipes what is kept of it. */
+export interface PlainReader extends ByteSource {
+  close(): void
+}
+
+export interface DecryptJob extends SealedPayload {
+  /** Where the age file starts, bytes. */
+  readonly offset: number
   /** Ascending and disjoint. */
   readonly parts: readonly OpenedPart[]
   /** Whether the SHA-256 of the age file is wanted. */
@@ -180,6 +197,11 @@ export interface DecryptResult {
 export interface PayloadEngine {
   encrypt(job: EncryptJob, control: JobControl): Promise<EncryptResult>
   decrypt(job: DecryptJob, control: JobControl): Promise<DecryptResult>
+  /**
+   * Random access to a payload's plaintext, opening only the chunks it touches. Resolves after the last chunk was verified,
+   * so the length is genuine; every chunk is authenticated before its bytes are given out.
+   */
+  reader(payload: SealedPayload): Promise<PlainReader>
   /** SHA-256 of a stretch of a file. */
   digest(file: number, offset: number, length: number, control: JobControl): Promise<Uint8Array>
 }

@@ -30,7 +30,12 @@ import { MODEL_SIGNATURE_NAME } from "../core/oci/payload-archive.ts"
 import { TAR_END, tarHeader, tarPadding } from "../core/oci/tar.ts"
 import { writeGrant } from "../core/policy/grant.ts"
 import { OPEN_POLICY, parsePolicy, type Policy } from "../core/policy/policy.ts"
+import type { Edition } from "../core/watermark/embed.ts"
+import { overlayDevice } from "../core/watermark/overlay-apply.ts"
+import type { OverlayBinding } from "../core/watermark/overlay.ts"
+import type { CodeWord } from "../core/watermark/streams.ts"
 import type { JobContext } from "./jobs.ts"
+import { Marking } from "./mark/marking.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { modelRoot } from "./model-root.ts"
 import { keepIssued, type IssuedGrant } from "./issued-grants.ts"
@@ -40,8 +45,10 @@ import { chooseSigningKey, type ChosenKey } from "./signing.ts"
 
 const NO_BYTES = new Uint8Array(0)
 
-/** What every package made by this version lacks, said in the output and in the signed statement alike. */
-const NOT_APPLIED = [{ what: "mark", why: "this version does not mark models" }] as const
+/** Why a copy has no mark, said in the output and in the signed statement alike. */
+const NOT_MARKED = "it was asked for without a mark"
+/** Devices of a fleet whose assembled models are hashed in one pass over the files. */
+const COPIES_AT_ONCE = 64
 
 export async function protect(ports: Ports, request: ProtectRequest, job: JobContext): Promise<Protected> {
   const startedAt = performance.now()
@@ -55,15 +62,23 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
       isSecret: false,
     })
     try {
-      const desk = new Desk(ports, request, policy, signing, model, job)
-      const sealed = await desk.seal(new SealWriter(output), targets)
-      await checkUnchanged(model)
-      job.signal.throwIfAborted()
-      await output.commit()
-      return {
-        ...sealed,
-        name: ports.files.nameOf(request.output.file),
-        seconds: (performance.now() - startedAt) / 1000,
+      const marking =
+        request.mark === null
+          ? null
+          : await Marking.prepare(ports, request.mark, model, request.mode, fileStarts(model), job)
+      try {
+        const desk = new Desk(ports, request, policy, signing, model, marking, job)
+        const sealed = await desk.seal(new SealWriter(output), targets)
+        await checkUnchanged(model)
+        job.signal.throwIfAborted()
+        await output.commit()
+        return {
+          ...sealed,
+          name: ports.files.nameOf(request.output.file),
+          seconds: (performance.now() - startedAt) / 1000,
+        }
+      } finally {
+        await marking?.close()
       }
     } finally {
       await output.discard()
@@ -113,15 +128,25 @@ interface SealedCopy {
   readonly releaseIdentity: string | null
 }
 
+/** A copy as one device will see it: with a fleet's overlay, when the payload is marked. */
+interface GrantOrder {
+  readonly copy: SealedCopy
+  readonly device: Device
+  readonly recipient: Recipient
+  readonly overlay: Uint8Array | null
+}
+
 /** One run of protect: what stays the same for every copy. */
 class Desk {
   readonly #ports: Ports
   readonly #request: ProtectRequest
   readonly #signing: ChosenKey
   readonly #model: OpenModel
+  readonly #marking: Marking | null
   readonly #job: JobContext
   readonly #policy: Policy
   readonly #createdAt: string
+  readonly #issued = new Map<string, IssuedGrant[]>()
   /** Digests of the model's files in the first pass; every later pass must see the same bytes. */
   #digests: readonly Uint8Array[] | null = null
 
@@ -131,8 +156,10 @@ class Desk {
     policy: Policy,
     signing: ChosenKey,
     model: OpenModel,
+    marking: Marking | null,
     job: JobContext,
   ) {
+    this.#marking = marking
     this.#ports = ports
     this.#request = request
     this.#signing = signing
@@ -144,35 +171,37 @@ class Desk {
 
   async seal(writer: SealWriter, { devices, escrow }: Targets): Promise<Omit<Protected, "name" | "seconds">> {
     const isFleet = this.#request.mode === "fleet"
+    await this.#marking?.enrol(devices.map(({ device }) => device.name))
     const copies: SealedCopy[] = []
-    const grants: { readonly copy: SealedCopy; readonly device: Device; readonly recipient: Recipient }[] = []
     if (isFleet) {
       const release = newReleaseIdentity(
         this.#ports,
         devices.some(({ recipient }) => isPostQuantum(recipient)),
       )
-      const copy = await this.#sealCopy(writer, [release.recipient, ...escrow], release.identity, "model")
+      const recipients = [release.recipient, ...escrow]
+      const copy = await this.#sealCopy(writer, recipients, release.identity, "model", { kind: "base" })
       copies.push(copy)
-      grants.push(...devices.map((target) => ({ copy, ...target })))
+      await this.#signCopy(writer, copy)
+      await this.#grantFleet(writer, copy, devices)
     } else {
+      const grants: GrantOrder[] = []
+      const issued: { readonly word: CodeWord; readonly modelRoot: string }[] = []
       for (const target of devices) {
         const title = devices.length > 1 ? `model for ${target.device.name}` : "model"
-        const copy = await this.#sealCopy(writer, [target.recipient, ...escrow], null, title)
+        const word = (await this.#marking?.wordFor(target.device.name)) ?? null
+        const edition: Edition | null = word === null ? null : { kind: "individual", word }
+        const copy = await this.#sealCopy(writer, [target.recipient, ...escrow], null, title, edition)
         copies.push(copy)
-        grants.push({ copy, ...target })
+        grants.push({ copy, overlay: null, ...target })
+        if (word !== null) issued.push({ word, modelRoot: copy.modelRoot })
       }
-    }
-    for (const copy of copies) await this.#signCopy(writer, copy)
-    const issued = new Map<string, IssuedGrant[]>()
-    for (const { copy, device, recipient } of grants) {
-      const grant = await this.#issueGrant(writer, copy, device, recipient)
-      const list = issued.get(copy.package.digest) ?? []
-      list.push({ grant, device: device.name, policy: OPEN_POLICY })
-      issued.set(copy.package.digest, list)
+      await this.#marking?.issue(issued)
+      for (const copy of copies) await this.#signCopy(writer, copy)
+      for (const grant of grants) await this.#issueGrant(writer, grant)
     }
     await writer.finish()
     // Who a grant is for is told by nothing in the file; whoever directs devices has to know.
-    for (const [digest, list] of issued) await keepIssued(this.#ports, digest, list)
+    for (const [digest, list] of this.#issued) await keepIssued(this.#ports, digest, list)
 
     const { key, created } = this.#signing
     return {
@@ -184,7 +213,8 @@ class Desk {
         payloadDigest: copy.payload.digest,
         payloadBytes: copy.payload.size,
       })),
-      grants: grants.length,
+      grants: devices.length,
+      mark: this.#marking?.describe() ?? null,
       modelRoot: copies[0]?.modelRoot ?? "",
       modelBytes: this.#model.bytes,
       signedBy: { key: key.name, fingerprint: key.fingerprint, assurance: key.assurance, created },
@@ -192,13 +222,77 @@ class Desk {
     }
   }
 
-  /** One pass over the model: hash, encrypt, write. The signature over the hashes follows inside the same payload. */
+  /** Grants of a fleet: of a marked one each with its own overlay and the signature over what that device assembles. */
+  async #grantFleet(writer: SealWriter, copy: SealedCopy, devices: Targets["devices"]): Promise<void> {
+    if (this.#marking === null) {
+      for (const target of devices) await this.#issueGrant(writer, { copy, overlay: null, ...target })
+      return
+    }
+    const fleet = await this.#marking.overlays()
+    for (let from = 0; from < devices.length; from += COPIES_AT_ONCE) {
+      const group = devices.slice(from, from + COPIES_AT_ONCE)
+      const words: CodeWord[] = []
+      for (const { device } of group) words.push(await this.#marking.wordFor(device.name))
+      const values = words.map((word) => fleet.values(word))
+      try {
+        const title = `mark devices ${from + 1} to ${from + group.length}`
+        const control = this.#job.step(title, this.#model.bytes)
+        const digests = await fleet.digests(values, (done) => {
+          control.signal.throwIfAborted()
+          control.progress(done)
+        })
+        const orders: (GrantOrder & { readonly word: CodeWord })[] = []
+        for (const [index, target] of group.entries()) {
+          const word = words[index]
+          const value = values[index]
+          const files = digests[index]
+          if (word === undefined || value === undefined || files === undefined) continue
+          const assembled = await this.#signFiles(files)
+          const overlay = fleet.overlay(value, this.#binding(copy, assembled.root, target.device))
+          const own = { ...copy, modelRoot: assembled.root, modelSignature: assembled.signature }
+          orders.push({ copy: own, overlay, word, ...target })
+        }
+        await this.#marking.issue(orders.map(({ word, copy: { modelRoot } }) => ({ word, modelRoot })))
+        for (const order of orders) {
+          await this.#issueGrant(writer, order)
+          wipe(order.overlay)
+        }
+      } finally {
+        wipe(...values)
+      }
+    }
+  }
+
+  /** What ties an overlay to its payload, model and device (FORMAT 6.2). */
+  #binding(copy: SealedCopy, root: string, device: Device): OverlayBinding {
+    const deviceSalt = this.#ports.random(16)
+    return {
+      base: Buffer.from(copy.payload.digest.slice("sha256:".length), "hex"),
+      model: Buffer.from(root, "hex"),
+      deviceSalt,
+      device: overlayDevice(deviceSalt, device.recipient),
+    }
+  }
+
+  /** The model signature over files of these digests, and their root. */
+  async #signFiles(digests: readonly Uint8Array[]) {
+    const files = this.#model.files.map(({ name }, index) => ({
+      name,
+      sha256: toHex(digests[index] ?? NO_BYTES),
+    }))
+    const signature = await signModel(this.#model.files[0]?.name ?? "model", files, this.#signing.signer)
+    return { root: modelRoot(files), signature }
+  }
+
+  /** One pass over the model: mark, hash, encrypt, write. The signature over the hashes follows inside the same payload. */
   async #sealCopy(
     writer: SealWriter,
     recipients: readonly Recipient[],
     releaseIdentity: string | null,
     title: string,
+    edition: Edition | null,
   ): Promise<SealedCopy> {
+    const transform = edition === null ? undefined : await this.#marking?.transform(edition)
     const { prefix, key } = startFile(recipients, this.#ports.random)
     const control = this.#job.step(`encrypt ${title}`, this.#model.bytes)
     let modelSignature: Uint8Array | null = null
@@ -206,24 +300,24 @@ class Desk {
     try {
       const payload = await writer.stream(MEDIA.payloadLayer, async (output) => {
         const tail = async (digests: readonly Uint8Array[]) => {
-          this.#checkSameModel(digests)
-          const files = this.#model.files.map(({ name }, index) => ({
-            name,
-            sha256: toHex(digests[index] ?? NO_BYTES),
-          }))
-          root = modelRoot(files)
-          const signature = await signModel(
-            this.#model.files[0]?.name ?? "model",
-            files,
-            this.#signing.signer,
-          )
-          modelSignature = signature
+          if (transform === undefined) this.#checkSameModel(digests)
+          const signed = await this.#signFiles(digests)
+          root = signed.root
+          modelSignature = signed.signature
           // A fleet's payload is not what a device sees, so the signature travels in the grant.
-          return releaseIdentity === null ? archiveEnd(signature) : TAR_END
+          return releaseIdentity === null ? archiveEnd(signed.signature) : TAR_END
         }
         const parts = archiveParts(this.#model)
         const result = await this.#ports.payload.encrypt(
-          { prefix, key, parts, tail, output, digest: true },
+          {
+            prefix,
+            key,
+            parts,
+            tail,
+            output,
+            digest: true,
+            ...(transform === undefined ? {} : { transform }),
+          },
           control,
         )
         if (result.digest === null) throw new AppError("INTERNAL", "the payload engine gave no digest")
@@ -242,17 +336,12 @@ class Desk {
       mode: this.#request.mode,
       createdAt: this.#createdAt,
       tool: `sealwright ${this.#ports.machine.version}`,
-      mark: { applied: false, why: NOT_APPLIED[0].why },
+      mark: this.#marking === null ? { applied: false, why: NOT_MARKED } : { applied: true },
       signingKey: { assurance: this.#signing.key.assurance },
     })
   }
 
-  async #issueGrant(
-    writer: SealWriter,
-    copy: SealedCopy,
-    device: Device,
-    recipient: Recipient,
-  ): Promise<string> {
+  async #issueGrant(writer: SealWriter, { copy, device, recipient, overlay }: GrantOrder): Promise<void> {
     const plain = writeGrant({
       document: {
         version: 1,
@@ -265,7 +354,7 @@ class Desk {
       },
       releaseIdentity: copy.releaseIdentity,
       modelSignature: copy.releaseIdentity === null ? null : copy.modelSignature,
-      overlay: null,
+      overlay,
     })
     try {
       const grant = await writer.blob(
@@ -273,7 +362,9 @@ class Desk {
       )
       const manifest = await writer.manifest(grantManifest(grant))
       await this.#attest(writer, manifest, "grant", { createdAt: this.#createdAt })
-      return manifest.digest
+      const list = this.#issued.get(copy.package.digest) ?? []
+      list.push({ grant: manifest.digest, device: device.name, policy: this.#policy })
+      this.#issued.set(copy.package.digest, list)
     } finally {
       wipe(plain)
     }
@@ -308,7 +399,15 @@ class Desk {
   #notApplied(devices: readonly Device[]): Protected["notApplied"] {
     const software = devices.filter((device) => device.assurance === "software").length
     return [
-      ...NOT_APPLIED,
+      ...(this.#marking === null ? [{ what: "mark", why: NOT_MARKED }] : []),
+      ...(this.#marking !== null && this.#marking.exportedAt === null
+        ? [
+            {
+              what: "backup of the ledger",
+              why: "it was never exported, and without it no leak can be traced",
+            },
+          ]
+        : []),
       ...(software === 0
         ? []
         : [
@@ -322,6 +421,17 @@ class Desk {
         : []),
     ]
   }
+}
+
+/** Where each file of the model begins in the payload's plaintext, bytes. */
+function fileStarts(model: OpenModel): readonly number[] {
+  const starts: number[] = []
+  let at = 0
+  for (const part of archiveParts(model)) {
+    if (part.kind === "file") starts.push(at)
+    at += part.kind === "file" ? part.length : part.bytes.length
+  }
+  return starts
 }
 
 /** The payload's plaintext up to the signature: headers and padding from memory, contents from the files. */

@@ -50,6 +50,7 @@ export async function quickstart(
       signingKey: SIGNING_KEY,
       escrow: [],
       mode: "individual",
+      mark: { calibration: null, labels: null, normalise: null, budget: null },
       policy: null,
       output: { file, replace },
     },
@@ -64,7 +65,17 @@ export async function quickstart(
   const ran = await run(ports, { ...access, inputs, normalise, batch: null, level: null, output }, job)
   const { validation, files } = await validate(
     ports,
-    { ...access, model, data, labels, normalise, batch: null, report: { file: folder, replace } },
+    {
+      ...access,
+      model,
+      data,
+      labels,
+      normalise,
+      batch: null,
+      gate: null,
+      sign: null,
+      report: { file: folder, replace },
+    },
     job,
   )
   return {

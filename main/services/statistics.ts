@@ -6,8 +6,12 @@ import type { Tensor } from "./ports.ts"
 export interface Latency {
   readonly p50: number
   readonly p90: number
+  readonly p95: number
   readonly p99: number
   readonly mean: number
+  /** 95 % confidence interval of the median, from order statistics (no distribution assumed). */
+  readonly p50Low: number
+  readonly p50High: number
 }
 
 /** Percentiles by linear interpolation between order statistics (type 7, numpy's default). */
@@ -22,9 +26,19 @@ export function summarise(samples: readonly number[]): Latency {
   return {
     p50: at(0.5),
     p90: at(0.9),
+    p95: at(0.95),
     p99: at(0.99),
     mean: samples.reduce((sum, ms) => sum + ms, 0) / samples.length,
+    ...medianInterval(sorted),
   }
+}
+
+/** Ranks n/2 ± 0.98 √n of sorted values: the binomial interval of the median in its normal approximation. */
+function medianInterval(sorted: readonly number[]): { readonly p50Low: number; readonly p50High: number } {
+  const half = 0.98 * Math.sqrt(sorted.length)
+  const middle = (sorted.length - 1) / 2
+  const rank = (index: number) => sorted[Math.min(sorted.length - 1, Math.max(0, index))] ?? 0
+  return { p50Low: rank(Math.floor(middle - half)), p50High: rank(Math.ceil(middle + half)) }
 }
 
 export function median(values: readonly number[]): number {

@@ -1,13 +1,20 @@
 /** Plain and sealed side by side on the user's own data: equality, latency, load time, memory, accuracy. */
 import { AppError } from "../contract/errors.ts"
 import type { Validated, ValidateRequest, Validation } from "../contract/schema/validate.ts"
+import type { FileRef } from "../contract/schema/base.ts"
+import type { JsonObject } from "../core/attest/statement.ts"
 import { toHex, toUtf8 } from "../core/bytes/bytes.ts"
+import { readAll } from "../core/bytes/source.ts"
+import { judgeGate, parseGate, type GateLimits } from "../core/policy/gate.ts"
+import { attachStatement } from "./validation/attach.ts"
+import { measureLanes } from "./validation/lanes.ts"
 import { readNpyHeader, readNpyRows, npyRowCount, type NpyRows } from "../core/bytes/npy.ts"
 import { openFeed, type Feed } from "./feed.ts"
 import type { JobContext } from "./jobs.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
-import { notAppliedIn } from "./not-applied.ts"
+import { isMarked, notAppliedIn } from "./not-applied.ts"
 import type { Files, Ports, RuntimeOptions, RuntimeProcess } from "./ports.ts"
+import { randomFeed } from "./random-feed.ts"
 import { loadSealedModel, type SealedModel } from "./sealed-model.ts"
 import { compareOutputs, median, Scorer, summarise } from "./statistics.ts"
 
@@ -29,32 +36,87 @@ export async function validate(ports: Ports, request: ValidateRequest, job: JobC
   const page = await ports.files.create(reportFile, options)
   const data = await ports.files.create(dataFile, options)
   try {
-    const validation = await measure(ports, request, job)
+    const limits = request.gate === null ? {} : await readGate(ports, request.gate)
+    const validation = await measure(ports, request, limits, job)
     await data.write(0, toUtf8(`${JSON.stringify(validation, null, 2)}\n`))
     await page.write(0, toUtf8(await ports.reports.validation(validation)))
     job.signal.throwIfAborted()
     await data.commit()
     await page.commit()
-    return { validation, files: ["report.html", "report.json"] }
+    const files = ["report.html", "report.json"]
+    if (request.sign === null) return { validation, files, signedBy: null }
+    const { signedBy, fingerprint } = await attachStatement(
+      ports,
+      request.file,
+      validation.package.digest,
+      { name: "validation", predicate: predicateOf(validation), createdAt: validation.createdAt },
+      request.sign.key,
+      job,
+    )
+    return { validation, files, signedBy: { key: signedBy, fingerprint } }
   } finally {
     await page.discard()
     await data.discard()
   }
 }
 
-async function measure(ports: Ports, request: ValidateRequest, job: JobContext): Promise<Validation> {
+/** Throws GATE_MALFORMED, also for a file too large to be a gate. */
+async function readGate(ports: Ports, ref: FileRef): Promise<GateLimits> {
+  const file = await ports.files.open(ref)
+  try {
+    const tooLarge = () => new AppError("GATE_MALFORMED", `${file.name} is too large for a gate`)
+    return parseGate(await readAll(file, MAX_GATE_BYTES, tooLarge))
+  } finally {
+    await file.close()
+  }
+}
+
+const MAX_GATE_BYTES = 1 << 16
+
+/** What is signed: the figures, without the samples they came from and without names of the model or the data. */
+function predicateOf(validation: Validation): JsonObject {
+  const { samplesMs, model, data, package: pkg, ...figures } = validation
+  void samplesMs
+  void pkg
+  const public_ = { ...figures, model: { parameters: model.parameters }, data: { rows: data.rows } }
+  // The schema made it, so it holds nothing but JSON.
+  return JSON.parse(JSON.stringify(public_)) as JsonObject
+}
+
+async function measure(
+  ports: Ports,
+  request: ValidateRequest,
+  limits: GateLimits,
+  job: JobContext,
+): Promise<Validation> {
   const model = await openModel(ports.files, request.model)
   try {
     const loading = await loadBoth(ports, request, model, job)
     const { plain, sealed } = loading
+    const opened = isMarked(sealed.statement) ? await loadOpened(ports, request, job.signal) : null
     try {
-      const inputs = [{ name: null, file: request.data }]
-      const feed = await openFeed(ports.files, { ...request, inputs }, plain.model.inputs)
+      const feed =
+        request.data === null
+          ? randomFeed(plain.model.inputs)
+          : await openFeed(
+              ports.files,
+              { ...request, inputs: [{ name: null, file: request.data }] },
+              plain.model.inputs,
+            )
       try {
         const labels = request.labels === null ? null : await readLabels(ports.files, request.labels, feed)
-        const outcome = await compare(plain, sealed.runtime, feed, labels, job)
+        const outcome = await compare(plain, sealed.runtime, opened, feed, labels, job)
         const latencyPlain = summarise(outcome.samplesMs.plain)
         const latencySealed = summarise(outcome.samplesMs.sealed)
+        const { lanes, skipped } = await measureLanes(ports, request, plain, feed, job)
+        const gate = judgeGate(limits, {
+          isIdentical: outcome.equality.identicalRows === outcome.equality.rows,
+          accuracy: outcome.accuracy,
+          p50Overhead: latencySealed.p50 / latencyPlain.p50,
+          p95Overhead: latencySealed.p95 / latencyPlain.p95,
+          loadRatio: loading.loadMs.sealed / loading.loadMs.plain,
+          level: sealed.runtime.level.reached,
+        })
         return {
           version: 1,
           createdAt: ports.now().toISOString(),
@@ -68,7 +130,7 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
           data: {
             name: feed.names[0] ?? "",
             rows: feed.rows,
-            sha256: await digestOf(ports, request.data, job),
+            sha256: request.data === null ? "none, made up" : await digestOf(ports, request.data, job),
           },
           machine: ports.machine.describe(),
           level: sealed.runtime.level.reached,
@@ -84,6 +146,9 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
           },
           loadMs: loading.loadMs,
           peakMemoryBytes: { plain: await plain.peakMemory(), sealed: await sealed.runtime.peakMemory() },
+          lanes,
+          skippedLanes: skipped,
+          gate: { passed: gate.passed, lines: [...gate.lines] },
           samplesMs: outcome.samplesMs,
           notApplied: notAppliedIn(sealed.statement),
         }
@@ -93,6 +158,7 @@ async function measure(ports: Ports, request: ValidateRequest, job: JobContext):
     } finally {
       await plain.close()
       await sealed.runtime.close()
+      await opened?.close()
     }
   } finally {
     await model.close()
@@ -146,6 +212,24 @@ async function loadBoth(
   }
 }
 
+/**
+ * The same marked copy in an ordinary process. A mark changes weights, so bit for bit a sealed copy can only be compared with
+ * itself; what the mark did is in the accuracy against the original. A grant that demands more than an ordinary process gets
+ * what it demands.
+ */
+async function loadOpened(
+  ports: Ports,
+  request: ValidateRequest,
+  signal: AbortSignal,
+): Promise<RuntimeProcess> {
+  try {
+    return (await loadSealedModel(ports, request, "R0", signal)).runtime
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === "RUNTIME_LEVEL")) throw error
+    return (await loadSealedModel(ports, request, null, signal)).runtime
+  }
+}
+
 interface Outcome {
   readonly equality: Validation["equality"]
   readonly accuracy: Validation["accuracy"]
@@ -160,6 +244,7 @@ interface Outcome {
 async function compare(
   plain: RuntimeProcess,
   sealed: RuntimeProcess,
+  opened: RuntimeProcess | null,
   feed: Feed,
   labels: NpyRows | null,
   job: JobContext,
@@ -179,14 +264,20 @@ async function compare(
     }
     if (pass === 0) {
       const rows = Math.min(feed.batch, feed.rows - row)
-      const compared = compareOutputs(timed.plain.outputs, timed.sealed.outputs, rows)
+      const reference = opened === null ? timed.plain : await opened.infer(inputs, job.signal)
+      const compared = compareOutputs(reference.outputs, timed.sealed.outputs, rows)
       identicalRows += compared.identicalRows
       maxAbsoluteDifference = Math.max(maxAbsoluteDifference, compared.maxAbsoluteDifference)
       scorers ??= labels === null ? null : newScorers(timed.plain.outputs, labels)
       scorers?.plain.add(timed.plain.outputs)
       scorers?.sealed.add(timed.sealed.outputs)
-      control.progress(row + rows)
     }
+    const comparedRows = pass === 0 ? Math.min(row + feed.batch, feed.rows) : feed.rows
+    control.progress(comparedRows, {
+      calls: pass > 0 || call >= WARM_UP_CALLS ? [[timed.plain.sessionMs, timed.sealedMs]] : [],
+      identicalRows,
+      comparedRows,
+    })
     row += feed.batch
     if (row < feed.rows) continue
     row = 0
@@ -196,7 +287,12 @@ async function compare(
     if (isEnough && samplesMs.plain.length > 0) break
   }
   return {
-    equality: { rows: feed.rows, identicalRows, maxAbsoluteDifference },
+    equality: {
+      rows: feed.rows,
+      identicalRows,
+      maxAbsoluteDifference,
+      comparedWith: opened === null ? "original" : "marked-copy",
+    },
     accuracy: scorers
       ? {
           kind: scorers.plain.kind,

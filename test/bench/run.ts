@@ -3,11 +3,13 @@
  * miss their limit are printed like all others: a timing never fails a run.
  */
 import type { Bench, Figure } from "./bench.ts"
+import { markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
 import { registryBench } from "./registry.ts"
 import { runtimeBench } from "./runtime.ts"
+import { spineBench } from "./spine.ts"
 
-const BENCHES: readonly Bench[] = [payloadBench, registryBench, runtimeBench]
+const BENCHES: readonly Bench[] = [payloadBench, spineBench, registryBench, runtimeBench, markEmbedBench]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !BENCHES.some((bench) => bench.name === name))

@@ -227,6 +227,7 @@ class Device {
       signingKey: "release",
       escrow: [],
       mode: "individual" as const,
+      mark: null,
       policy: null,
     }
     const output = { file: files.refer(file), replace: false }

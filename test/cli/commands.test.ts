@@ -71,13 +71,16 @@ describe("quickstart", () => {
 
   test("ends with a verified package, predictions and a report", () => {
     expect(result.verdict.verdict).toBe("verified")
-    expect(result.validation.equality).toEqual({ rows: 500, identicalRows: 500, maxAbsoluteDifference: 0 })
-    expect(result.validation.accuracy).toMatchObject({
-      kind: "top-1",
-      plain: 0.904,
-      sealed: 0.904,
-      agreement: 1,
+    expect(result.validation.equality).toEqual({
+      rows: 500,
+      identicalRows: 500,
+      maxAbsoluteDifference: 0,
+      comparedWith: "marked-copy",
     })
+    // The key of the mark is fresh each time, so its cost varies within the budget.
+    expect(result.validation.accuracy).toMatchObject({ kind: "top-1", plain: 0.904 })
+    expect(Math.abs((result.validation.accuracy?.sealed ?? 0) - 0.904)).toBeLessThanOrEqual(0.006)
+    expect(result.validation.accuracy?.agreement).toBeGreaterThanOrEqual(0.99)
     expect(readdirSync(at("quick")).sort()).toEqual([
       "fashion-cnn.seal",
       "predictions.npy",
@@ -103,8 +106,12 @@ describe("quickstart", () => {
   })
 
   test("says plainly what was not applied", async () => {
-    expect(result.protected.notApplied.map(({ what }) => what)).toContain("mark")
-    const shown = await cli(["verify", at("quick/fashion-cnn.seal"), ...workspace])
+    const left = result.protected.notApplied.map(({ what }) => what)
+    expect(left).toContain("backup of the ledger")
+    expect(left).not.toContain("mark")
+    const bare = ["protect", path.join(MODELS, "digits-mlp.onnx"), "--no-mark", "-o", at("bare.seal")]
+    await cliJson([...bare, "--device", "quickstart-device", "--sign", "quickstart", ...workspace])
+    const shown = await cli(["verify", at("bare.seal"), ...workspace])
     expect(shown.stdout).toContain("not applied: mark")
   })
 })
@@ -218,6 +225,7 @@ describe("run and validate", () => {
       await cliJson([
         "protect",
         path.join(MODELS, `${model}.onnx`),
+        "--no-mark",
         "--device",
         "press-07",
         "--sign",

@@ -17,15 +17,21 @@ describe("a key under a passphrase on the command line", () => {
     expect(key.unlock).toBe("passphrase")
     await cliJson(["device", "add", "press-07", "--software", "--workspace", workspace])
     const output = path.join(workspace, "model.seal")
-    const sealed = await cliJson<Protected>(["protect", MODEL, "--device", "press-07", "-o", output, ...at], {
-      descriptors,
-    })
+    const sealed = await cliJson<Protected>(
+      ["protect", MODEL, "--no-mark", "--device", "press-07", "-o", output, ...at],
+      {
+        descriptors,
+      },
+    )
     expect(sealed.signedBy.key).toBe("release-1")
 
     const refused = path.join(workspace, "refused.seal")
-    const refusal = await cliRefusal(["protect", MODEL, "--device", "press-07", "-o", refused, ...at], {
-      descriptors: ["wrong horse\n"],
-    })
+    const refusal = await cliRefusal(
+      ["protect", MODEL, "--no-mark", "--device", "press-07", "-o", refused, ...at],
+      {
+        descriptors: ["wrong horse\n"],
+      },
+    )
     expect(refusal).toMatchObject({ code: "PASSPHRASE_WRONG", status: 6 })
     expect(existsSync(refused)).toBe(false)
   })

@@ -38,6 +38,7 @@ async function expectRefusal(model: string, code: ErrorCode): Promise<void> {
   const refusal = await cliRefusal([
     "protect",
     model,
+    "--no-mark",
     "--device",
     "press-07",
     "-o",
@@ -145,6 +146,7 @@ describe("protect refuses", () => {
     const refusal = await cliRefusal([
       "protect",
       path.join(MODELS, "digits-mlp.onnx"),
+      "--no-mark",
       "--device",
       "press-99",
       "-o",
@@ -160,6 +162,7 @@ describe("protect refuses", () => {
     const args = [
       "protect",
       path.join(MODELS, "digits-mlp.onnx"),
+      "--no-mark",
       "--device",
       "press-07",
       "-o",
@@ -176,6 +179,7 @@ describe("protect refuses", () => {
     const base = [
       "protect",
       path.join(MODELS, "digits-mlp.onnx"),
+      "--no-mark",
       "--device",
       "press-07",
       "-o",
@@ -217,6 +221,7 @@ describe("protect refuses", () => {
     const args = [
       "protect",
       path.join(MODELS, "digits-mlp.onnx"),
+      "--no-mark",
       "--device",
       "press-07",
       "strong",
@@ -233,7 +238,7 @@ describe("protect on a volume", () => {
   function onVolume(volume: string, mountOptions: string, after: string, model: string) {
     const unshare = process.getuid?.() === 0 ? ["-m"] : ["-rm"]
     const script = `mount -t tmpfs -o ${mountOptions} tmpfs "$1" || exit 99; ${after}
-      "$2" "$3" protect "$4" --device press-07 --json -o "$1/x.seal" --workspace "$5"; status=$?; ls -A "$1" >&2; exit $status`
+      "$2" "$3" protect "$4" --no-mark --device press-07 --json -o "$1/x.seal" --workspace "$5"; status=$?; ls -A "$1" >&2; exit $status`
     return spawnSync(
       "unshare",
       [
@@ -279,7 +284,16 @@ describe("Ctrl-C", () => {
     const model = path.join(place("interrupt"), "large.onnx")
     writeLargeModel(model, { megabytes: 400 })
     const out = place("interrupt-out")
-    const args = ["protect", model, "--device", "press-07", "-o", path.join(out, "x.seal"), ...workspace]
+    const args = [
+      "protect",
+      model,
+      "--no-mark",
+      "--device",
+      "press-07",
+      "-o",
+      path.join(out, "x.seal"),
+      ...workspace,
+    ]
     const result = await cli(args, {
       onStderr: (text, kill) => {
         if (text.includes("encrypt")) kill("SIGINT")

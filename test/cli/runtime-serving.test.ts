@@ -164,6 +164,7 @@ describe("run", () => {
       ...[
         "protect",
         path.join(MODELS, "fashion-cnn.onnx"),
+        "--no-mark",
         "--device",
         "press-07",
         "--policy",
@@ -183,6 +184,7 @@ async function protect(policy: object): Promise<void> {
     ...[
       "protect",
       path.join(MODELS, "fashion-cnn.onnx"),
+      "--no-mark",
       "--device",
       "press-07",
       "--policy",

@@ -28,7 +28,8 @@ it("a device and a signing key in a TPM seal and open a model from the command l
   expect(device).toMatchObject({ assurance: "hardware", recipientType: "p256tag" })
 
   const output = path.join(folder, "model.seal")
-  const sealed = await cliJson<Protected>(["protect", MODEL, "--device", "press-07", "-o", output], options)
+  const order = ["protect", MODEL, "--no-mark", "--device", "press-07", "-o", output]
+  const sealed = await cliJson<Protected>(order, options)
   expect(sealed.signedBy).toMatchObject({ key: "release-1", assurance: "hardware" })
   expect(sealed.notApplied.map(({ what }) => what)).not.toContain("hardware device keys")
   const verdict = await cliJson<Verdict>(["verify", output, "--device", "press-07"], options)

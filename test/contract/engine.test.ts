@@ -64,6 +64,7 @@ describe.each(TRANSPORTS)("engine $name", ({ open }) => {
       signingKey: "release-1",
       escrow: [],
       mode: "individual" as const,
+      mark: null,
       output,
     }
     const steps: Progress[] = []
@@ -116,6 +117,7 @@ describe.each(TRANSPORTS)("engine $name", ({ open }) => {
         signingKey: "release-1",
         escrow: [],
         mode: "individual",
+        mark: null,
         output: { file: await refer(at("cancelled.seal")), replace: false },
       },
       { signal: abort.signal },
@@ -132,7 +134,13 @@ describe.each(TRANSPORTS)("engine $name", ({ open }) => {
     const { engine } = connection
     const model = await refer(at("large.onnx"))
     const output = { file: await refer(at("numbered.seal")), replace: false }
-    const options = { devices: ["press-07"], signingKey: "release-1", escrow: [], mode: "fleet" as const }
+    const options = {
+      devices: ["press-07"],
+      signingKey: "release-1",
+      escrow: [],
+      mode: "fleet" as const,
+      mark: null,
+    }
     const events = await engine.protect({ model, output, ...options })
     const seen: string[] = []
     for await (const event of events) {

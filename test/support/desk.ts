@@ -2,6 +2,7 @@
 import path from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import { followJob, type HostClient } from "../../main/contract/client.ts"
+import type { MarkRequest } from "../../main/contract/schema/mark.ts"
 import type { Mode } from "../../main/contract/schema/base.ts"
 import type { Protected } from "../../main/contract/schema/protect.ts"
 import type { Opened, Verdict } from "../../main/contract/schema/verify.ts"
@@ -16,7 +17,12 @@ export interface Desk {
   protect(
     model: string,
     output: string,
-    options?: { readonly devices?: readonly string[]; readonly mode?: Mode },
+    /** Without a mark unless it is asked for: most suites are about bytes that must be those of the original. */
+    options?: {
+      readonly devices?: readonly string[]
+      readonly mode?: Mode
+      readonly mark?: MarkRequest | null
+    },
   ): Promise<Protected>
   verify(file: string, device?: string | null, trust?: string): Promise<Verdict>
   open(file: string, output: string, device?: string): Promise<Opened>
@@ -46,7 +52,7 @@ export function useDesk(): Desk {
       return engine()
     },
     at: (name) => path.join(folder, name),
-    protect: async (model, output, { devices = ["press-07"], mode = "individual" } = {}) =>
+    protect: async (model, output, { devices = ["press-07"], mode = "individual", mark = null } = {}) =>
       followJob(
         await engine().protect({
           model: await refer(path.resolve(MODELS, model)),
@@ -54,6 +60,7 @@ export function useDesk(): Desk {
           signingKey: "release-1",
           escrow: [],
           mode,
+          mark,
           output: { file: await refer(output), replace: true },
         }),
       ),

@@ -28,7 +28,10 @@ export class SealEditor {
   readonly entries: SealEntry[]
 
   static async read(file: string): Promise<SealEditor> {
-    const bytes = readFileSync(file)
+    return SealEditor.parse(readFileSync(file))
+  }
+
+  static async parse(bytes: Buffer): Promise<SealEditor> {
     const entries = await readTar(sourceOf(bytes))
     return new SealEditor(
       entries.map(({ name, offset, size }) => ({
@@ -40,6 +43,11 @@ export class SealEditor {
 
   private constructor(entries: SealEntry[]) {
     this.entries = entries
+  }
+
+  /** Another editor over the same contents: what is replaced here stays there. */
+  copy(): SealEditor {
+    return new SealEditor(this.entries.map((entry) => ({ ...entry })))
   }
 
   entry(name: string): SealEntry {

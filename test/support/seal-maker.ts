@@ -1,5 +1,6 @@
 /** Builds .seal files in memory from parts a test chooses, signed by a key a test holds. */
 import { createHash } from "node:crypto"
+import type { Mode } from "../../main/contract/schema/base.ts"
 import { encryptBytes } from "../../main/core/age/file.ts"
 import type { Recipient } from "../../main/core/age/recipient.ts"
 import { parseRecipient } from "../../main/core/age/recipients.ts"
@@ -18,7 +19,7 @@ import {
 import { MEDIA } from "../../main/core/oci/media-types.ts"
 import { MODEL_SIGNATURE_NAME } from "../../main/core/oci/payload-archive.ts"
 import { TAR_END, tarHeader, tarPadding } from "../../main/core/oci/tar.ts"
-import { writeGrant } from "../../main/core/policy/grant.ts"
+import { writeGrant, type Grant } from "../../main/core/policy/grant.ts"
 import { OPEN_POLICY } from "../../main/core/policy/policy.ts"
 import { modelRoot } from "../../main/services/model-root.ts"
 import type { PendingFile } from "../../main/services/ports.ts"
@@ -42,6 +43,13 @@ export interface FleetOrder {
   overlay(base: Uint8Array, model: Uint8Array): Uint8Array | null
 }
 
+export interface IndividualOrder {
+  readonly seed: number
+  readonly signer: TestKey
+  readonly files: readonly ModelFile[]
+  readonly device: { readonly name: string; readonly recipient: string }
+}
+
 const CREATED_AT = "2026-01-01T00:00:00.000Z"
 
 /** A fleet-mode .seal file with one package and one grant. */
@@ -60,26 +68,61 @@ export async function makeFleetSeal(order: FleetOrder): Promise<Buffer> {
   const files = order.assembled.map(({ name, bytes }) => ({ name, sha256: sha256(bytes) }))
   const root = modelRoot(files)
   const plain = writeGrant({
-    document: {
-      version: 1,
-      mode: "fleet",
-      device: order.device.name,
-      package: packaged.digest,
-      model: { root },
-      policy: OPEN_POLICY,
-      issuedAt: CREATED_AT,
-    },
+    document: documentOf("fleet", order.device.name, packaged, root),
     releaseIdentity: x25519IdentityText(release.secretKey),
     modelSignature: await signModel(files[0]?.name ?? "model", files, order.signer.signer),
     overlay: order.overlay(hexBytes(payload.digest.slice("sha256:".length)), hexBytes(root)),
   })
   const recipient: Recipient = parseRecipient(order.device.recipient)
-  const grant = await writer.blob(blobOf(MEDIA.grantLayer, encryptBytes(plain, [recipient], random)))
-  const granted = await writer.manifest(grantManifest(grant))
-  await attest(writer, order.signer, packaged, "copy")
-  await attest(writer, order.signer, granted, "grant")
-  await writer.finish()
+  await finish(writer, order.signer, packaged, encryptBytes(plain, [recipient], random))
   return file.bytes()
+}
+
+/** An individual-mode .seal file with one package and its grant. */
+export async function makeIndividualSeal(order: IndividualOrder): Promise<Buffer> {
+  const random = seededRandom(order.seed)
+  const file = memoryFile()
+  const writer = new SealWriter(file)
+  const recipient = parseRecipient(order.device.recipient)
+  const files = order.files.map(({ name, bytes }) => ({ name, sha256: sha256(bytes) }))
+  const signature = await signModel(files[0]?.name ?? "model", files, order.signer.signer)
+  const payload = await writer.blob(
+    blobOf(MEDIA.payloadLayer, encryptBytes(archiveOf(order.files, signature), [recipient], random)),
+  )
+  const packaged = await writer.manifest(packageManifest(payload))
+  const plain = writeGrant({
+    document: documentOf("individual", order.device.name, packaged, modelRoot(files)),
+    releaseIdentity: null,
+    modelSignature: null,
+    overlay: null,
+  })
+  await finish(writer, order.signer, packaged, encryptBytes(plain, [recipient], random))
+  return file.bytes()
+}
+
+function documentOf(mode: Mode, device: string, packaged: Descriptor, root: string): Grant["document"] {
+  return {
+    version: 1,
+    mode,
+    device,
+    package: packaged.digest,
+    model: { root },
+    policy: OPEN_POLICY,
+    issuedAt: CREATED_AT,
+  }
+}
+
+async function finish(
+  writer: SealWriter,
+  signer: TestKey,
+  packaged: Descriptor,
+  grantFile: Uint8Array,
+): Promise<void> {
+  const grant = await writer.blob(blobOf(MEDIA.grantLayer, grantFile))
+  const granted = await writer.manifest(grantManifest(grant))
+  await attest(writer, signer, packaged, "copy")
+  await attest(writer, signer, granted, "grant")
+  await writer.finish()
 }
 
 /** The plaintext of a payload that holds these files, with `signature` as its last entry if there is one. */

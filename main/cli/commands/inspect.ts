@@ -29,6 +29,7 @@ function modelText(model: ModelSummary): string {
       shapeText(tensor.shape),
       bytesText(tensor.bytes),
       tensor.storage,
+      tensor.mark === null ? "" : tensor.mark.carries ? "yes" : `no: ${safeText(tensor.mark.why ?? "")}`,
     ])
   const more = model.tensors.length - SHOWN_TENSORS
   return [
@@ -42,7 +43,7 @@ function modelText(model: ModelSummary): string {
       : []),
     ...model.externalFiles.map(({ name, bytes }) => `  external data ${safeText(name)}, ${bytesText(bytes)}`),
     "",
-    table([["  TENSOR", "TYPE", "SHAPE", "SIZE", "STORED"], ...rows]),
+    table([["  TENSOR", "TYPE", "SHAPE", "SIZE", "STORED", "CAN CARRY A MARK"], ...rows]),
     ...(more > 0 ? [`  … and ${more} more (--json lists all)`] : []),
   ].join("\n")
 }

@@ -22,6 +22,14 @@ export type Mode = z.infer<typeof modeSchema>
 const failureSchema = z.strictObject({ code: z.enum(errorCodes), message: z.string() })
 export type Failure = z.infer<typeof failureSchema>
 
+/** What a measurement saw since its last sign of life: milliseconds of each call, and rows compared so far. */
+const liveSchema = z.strictObject({
+  calls: z.array(z.tuple([z.number(), z.number()])),
+  identicalRows: z.number(),
+  comparedRows: z.number(),
+})
+export type Live = z.infer<typeof liveSchema>
+
 /** One sign of life of a job. `rate` in bytes (or rows) per second; `etaSeconds` is null while it cannot be known. */
 const progressSchema = z.strictObject({
   kind: z.literal("progress"),
@@ -31,6 +39,8 @@ const progressSchema = z.strictObject({
   total: z.number(),
   rate: z.number(),
   etaSeconds: z.number().nullable(),
+  /** Plain and sealed side by side, while a validation compares them. */
+  live: liveSchema.optional(),
 })
 export type Progress = z.infer<typeof progressSchema>
 

@@ -30,6 +30,8 @@ const modelSummarySchema = z.strictObject({
       shape: z.array(z.number()),
       bytes: z.number(),
       storage: z.string(),
+      /** Whether a mark can be put into it, and if not why; null for what is no weight. */
+      mark: z.strictObject({ carries: z.boolean(), why: z.string().nullable() }).nullable(),
     }),
   ),
   externalFiles: z.array(z.strictObject({ name: z.string(), bytes: z.number() })),

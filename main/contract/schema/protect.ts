@@ -8,6 +8,7 @@ import {
   nameSchema,
   outputSchema,
 } from "./base.ts"
+import { markRequestSchema, markSchema } from "./mark.ts"
 
 export const protectSchema = z.strictObject({
   model: fileRefSchema,
@@ -16,6 +17,10 @@ export const protectSchema = z.strictObject({
   signingKey: nameSchema.nullable(),
   escrow: z.array(z.string()).max(16),
   mode: modeSchema,
+  /** How the copies are marked; null leaves the mark out, which the package then says. */
+  mark: markRequestSchema
+    .nullable()
+    .default({ calibration: null, labels: null, normalise: null, budget: null }),
   /** What the grants allow, as a JSON file in the form of docs/FORMAT.md; null allows everything. */
   policy: fileRefSchema.nullable().default(null),
   output: outputSchema,
@@ -36,6 +41,8 @@ export const protectedSchema = z.strictObject({
   /** Root digest of the signed file list of the plaintext (OMS), hex. */
   modelRoot: z.string(),
   modelBytes: z.number(),
+  /** What the mark promises; null without one. */
+  mark: markSchema.nullable(),
   signedBy: z.strictObject({
     key: z.string(),
     fingerprint: z.string(),

@@ -2,13 +2,7 @@
 import { createHmac, hkdfSync } from "node:crypto"
 import { AppError } from "../../contract/errors.ts"
 import { concat, isEqual, parseRawBase64, toRawBase64, toUtf8, wipe } from "../bytes/bytes.ts"
-
-/** One recipient's share of the header: the file key wrapped for it. */
-export interface Stanza {
-  readonly type: string
-  readonly args: readonly string[]
-  readonly body: Uint8Array
-}
+import { LineReader, readStanza, refuse, stanzaLines, type Stanza } from "./stanza.ts"
 
 export interface Header {
   readonly stanzas: readonly Stanza[]
@@ -28,7 +22,6 @@ export const MAX_HEADER_BYTES = 1 << 20
 const MAX_STANZAS = 4096
 
 const VERSION_LINE = "age-encryption.org/v1"
-const BODY_COLUMNS = 64
 const MAC_COLUMNS = 43
 
 /**
@@ -60,12 +53,7 @@ export function readHeader(bytes: Uint8Array): Header | null {
 export function writeHeader(stanzas: readonly Stanza[], fileKey: Uint8Array): Uint8Array<ArrayBuffer> {
   if (stanzas.length === 0) throw new AppError("RECIPIENT_INVALID", "a file needs at least one recipient")
   const lines = [VERSION_LINE]
-  for (const { type, args, body } of stanzas) {
-    const words = [type, ...args]
-    if (!words.every(isArgument))
-      throw new AppError("AGE_MALFORMED", "a stanza argument is not visible ASCII")
-    lines.push(`-> ${words.join(" ")}`, ...bodyLines(body))
-  }
+  for (const stanza of stanzas) lines.push(...stanzaLines(stanza))
   const authenticated = toUtf8(`${lines.join("\n")}\n---`)
   const mac = headerMac(authenticated, fileKey)
   return concat(authenticated, toUtf8(` ${toRawBase64(mac)}\n`))
@@ -98,66 +86,7 @@ function readMac(line: string): Uint8Array {
   return mac ?? refuse("its authentication code is not 32 bytes of canonical base64")
 }
 
-function readStanza(line: string, lines: LineReader): Stanza | null {
-  if (!line.startsWith("-> ")) return refuse("a line is neither a stanza nor the end")
-  const [type, ...args] = line.slice(3).split(" ")
-  if (type === undefined || ![type, ...args].every(isArgument)) {
-    return refuse("a stanza argument is empty or not visible ASCII")
-  }
-  const body = readBody(lines)
-  return body === null ? null : { type, args, body }
-}
-
-/** Lines of 64 columns, then one shorter line (which may be empty). */
-function readBody(lines: LineReader): Uint8Array | null {
-  let text = ""
-  for (;;) {
-    const line = lines.next()
-    if (line === null) return null
-    if (line.length > BODY_COLUMNS) return refuse("a line of a stanza body is longer than 64 columns")
-    text += line
-    if (line.length < BODY_COLUMNS) break
-  }
-  return parseRawBase64(text) ?? refuse("a stanza body is not canonical base64")
-}
-
-function bodyLines(body: Uint8Array): readonly string[] {
-  const text = toRawBase64(body)
-  const lines: string[] = []
-  for (let at = 0; at <= text.length; at += BODY_COLUMNS) lines.push(text.slice(at, at + BODY_COLUMNS))
-  return lines
-}
-
-/** One or more visible ASCII characters (VCHAR). */
-function isArgument(text: string): boolean {
-  return /^[\x21-\x7e]+$/.test(text)
-}
-
 function startsLikeHeader(bytes: Uint8Array): boolean {
   const line = toUtf8(`${VERSION_LINE}\n`)
   return bytes.length < line.length && isEqual(bytes, line.subarray(0, bytes.length))
-}
-
-function refuse(reason: string): never {
-  throw new AppError("AGE_MALFORMED", `not a valid age header: ${reason}`)
-}
-
-/** Lines of 7-bit text ended by one newline. Bytes above 0x7f become characters no rule accepts. */
-class LineReader {
-  readonly #bytes: Uint8Array
-  /** Offset of the next line. */
-  at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  /** The next line without its newline, or `null` when its newline is not in the bytes. */
-  next(): string | null {
-    const end = this.#bytes.indexOf(0x0a, this.at)
-    if (end < 0) return null
-    const line = Buffer.from(this.#bytes.subarray(this.at, end)).toString("latin1")
-    this.at = end + 1
-    return line
-  }
 }

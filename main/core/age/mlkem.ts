@@ -1,6 +1,7 @@
 /** ML-KEM-768 (FIPS 203) and the combiner of the hybrid KEMs (filippo.io/hpke-pq, "Hybrid KEMs"). */
 import { createHash } from "node:crypto"
 import { ml_kem768 } from "@noble/post-quantum/ml-kem.js"
+import { AppError } from "../../contract/errors.ts"
 import { concat, toUtf8 } from "../bytes/bytes.ts"
 import type { Random } from "./recipient.ts"
 
@@ -16,8 +17,10 @@ export interface MlkemKeyPair {
   readonly secretKey: Uint8Array
 }
 
-/** FIPS 203 algorithm 16 from the seed d ‖ z (64 bytes). */
+/** FIPS 203 algorithm 16 from the seed d ‖ z (64 bytes). Throws IDENTITY_INVALID for a seed of another length. */
 export function mlkemKeyPair(seed: Uint8Array): MlkemKeyPair {
+  if (seed.length !== MLKEM_SEED_BYTES)
+    throw new AppError("IDENTITY_INVALID", `an ML-KEM seed has ${MLKEM_SEED_BYTES} bytes`)
   return ml_kem768.keygen(seed)
 }
 

@@ -1,7 +1,7 @@
 /** What every recipient and identity type offers. One small file a type; this one only names the shape. */
 import { AppError } from "../../contract/errors.ts"
 import { parseRawBase64 } from "../bytes/bytes.ts"
-import type { Stanza } from "./header.ts"
+import type { Stanza } from "./stanza.ts"
 
 /** A source of secret randomness: exactly `size` fresh bytes. Comes in as an argument so that vectors can be replayed. */
 export type Random = (size: number) => Uint8Array

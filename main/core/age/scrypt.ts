@@ -2,7 +2,7 @@
 import { scryptSync } from "node:crypto"
 import { AppError } from "../../contract/errors.ts"
 import { concat, toRawBase64, toUtf8, wipe } from "../bytes/bytes.ts"
-import type { Stanza } from "./header.ts"
+import type { Stanza } from "./stanza.ts"
 import { openAead } from "./hpke.ts"
 import { parseRawBase64 } from "../bytes/bytes.ts"
 import { WRAPPED_KEY_BYTES, type Identity, type Recipient } from "./recipient.ts"

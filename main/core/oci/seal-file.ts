@@ -77,9 +77,10 @@ export async function readSealFile(
   const bundles: AttachedBundle[] = []
   const trust = new Map<string, TrustEntry>()
   for (const descriptor of index.manifests) {
+    if (descriptor.mediaType !== MEDIA.manifest)
+      throw new AppError("SEAL_MALFORMED", "the seal index lists something that is not a manifest")
     const bytes = await layout.blob(descriptor, MAX_MANIFEST_BYTES)
     const manifest = parseManifest(bytes)
-    layout.use(EMPTY_CONFIG)
     if (manifest.artifactType === MEDIA.trust) {
       for (const blob of manifest.layers) addTrust(trust, blob, layout.use(blob))
       continue
@@ -106,6 +107,7 @@ export async function readSealFile(
   }
   if (packages.length === 0 && !mayLackPackages)
     throw new AppError("SEAL_INCOMPLETE", "the file holds no package")
+  await layout.blob(EMPTY_CONFIG, EMPTY_CONFIG.size)
   layout.checkNothingUnused()
   return { packages, grants, bundles, trust }
 }
@@ -121,7 +123,7 @@ function addTrust(trust: Map<string, TrustEntry>, descriptor: Descriptor, entry:
 }
 
 async function readBundle(layout: Layout, manifest: Manifest, layer: Descriptor): Promise<AttachedBundle> {
-  if (layer.mediaType !== MEDIA.bundle || manifest.subject === undefined) {
+  if (layer.mediaType !== MEDIA.bundle || manifest.subject?.mediaType !== MEDIA.manifest) {
     throw new AppError("SEAL_MALFORMED", "a bundle manifest lacks its subject or its bundle")
   }
   return {

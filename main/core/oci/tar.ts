@@ -73,6 +73,8 @@ export async function readTar(archive: ByteSource): Promise<readonly TarEntry[]>
     const offset = at + TAR_BLOCK_BYTES
     const next = offset + Math.ceil(size / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES
     if (next > archive.size) throw truncated(archive.size)
+    const padding = await archive.read(offset + size, next - offset - size)
+    if (padding.some((byte) => byte !== 0)) throw malformed(`the padding before byte ${next} is not zeros`)
     at = next
     if (type === "x") {
       if (extended !== null) throw malformed("two extended headers in a row")
@@ -150,8 +152,10 @@ function readHeaderBlock(
   header.forEach((byte, index) => {
     if (index < 148 || index >= 156) sum += byte
   })
-  const stated = readOctal(header.subarray(148, 156))
-  if (stated !== sum) throw malformed(`the header at byte ${at} has a wrong checksum`)
+  // The one way every tool in use writes it; a second spelling of the same archive would be a second file.
+  const spelling = /^([0-7]{6})\0 $/.exec(Buffer.from(header.subarray(148, 156)).toString("latin1"))
+  if (spelling?.[1] === undefined || Number.parseInt(spelling[1], 8) !== sum)
+    throw malformed(`the header at byte ${at} has a wrong checksum`)
   const magic = readText(header.subarray(257, 263))
   if (magic !== "ustar" && magic !== "ustar ") throw malformed(`the header at byte ${at} is not ustar`)
   const size = readSize(header.subarray(124, 136))

@@ -63,7 +63,7 @@ export function stretchesOf(tensor: Tensor): readonly Stretch[] | null {
 }
 
 /** Bytes of one element, `null` for types narrower than a byte and for texts. */
-function elementBytes(type: DataType): number | null {
+export function elementBytes(type: DataType): number | null {
   if (type === "STRING") return null
   const bytes = rawBytes(type, 8)
   return bytes === null || bytes < 8 ? null : bytes / 8
@@ -107,7 +107,7 @@ export interface Varints {
 }
 
 /** Reads int32_data whole. Throws ONNX_MALFORMED when it does not hold as many varints as the tensor has elements. */
-async function readVarints(tensor: Tensor, files: ModelFiles): Promise<Varints> {
+export async function readVarints(tensor: Tensor, files: ModelFiles): Promise<Varints> {
   const { storage, elementCount } = tensor
   const width = elementBytes(tensor.dataType)
   const isVarint =

@@ -57,7 +57,39 @@ export async function measureOriginal(
     const tied = byContent.get(key)
     byContent.set(key, tied === undefined ? measured : { ...tied, places: [...tied.places, weight] })
   }
-  return { tensors: [...byContent.values()], skipped }
+  return separateBytes([...byContent.values()], skipped)
+}
+
+/**
+ * Two tensors that name the same bytes of an external file are marked once; one that shares only some of its bytes with
+ * another cannot be marked at all, since each would undo the other's mark.
+ */
+function separateBytes(
+  tensors: readonly OriginalTensor[],
+  skipped: SkippedTensor[],
+): { readonly tensors: readonly OriginalTensor[]; readonly skipped: readonly SkippedTensor[] } {
+  const taken = new Map<string | null, { readonly start: number; readonly end: number }[]>()
+  const separate = tensors.flatMap((tensor) => {
+    const places = tensor.places.filter((place) => {
+      for (const { location, offset, count, stride } of stretchesOf(place.tensor) ?? []) {
+        const span = { start: offset, end: offset + count * stride }
+        const others = taken.get(location) ?? []
+        const other = others.find(({ start, end }) => start < span.end && span.start < end)
+        if (other !== undefined) {
+          const isSame = other.start === span.start && other.end === span.end
+          skipped.push({
+            tensor: place.tensor,
+            why: isSame ? "the same bytes as another tensor" : "shares bytes with another tensor",
+          })
+          return false
+        }
+        taken.set(location, [...others, span])
+      }
+      return true
+    })
+    return places.length === 0 ? [] : [{ ...tensor, places }]
+  })
+  return { tensors: separate, skipped }
 }
 
 /** Canonical values in stored order, some 64 Ki at a time; `first` is the index of the first. A piece belongs to the caller. */

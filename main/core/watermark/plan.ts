@@ -23,11 +23,11 @@ import { z } from "zod"
 import { concat, toHex } from "../bytes/bytes.ts"
 
 /** Strengths are whole multiples of this, in units of σ: exact in every language. */
-const STRENGTH_UNIT = 2 ** -20
+export const STRENGTH_UNIT = 2 ** -20
 /** Weights that enter or leave S together; blocks are counted from the tensor's first element. */
 export const SUBSET_BLOCK = 8
 /** Denominator of `subset` and `decoys`. */
-const SUBSET_RANGE = 65_536
+export const SUBSET_RANGE = 65_536
 /** Code words a model can have, and words that may be drawn for one device. Both are committed to. */
 export const MAX_DEVICES = 100_000
 export const MAX_TRIES = 8
@@ -49,8 +49,8 @@ const parametersSchema = z.strictObject({
     .int()
     .min(1)
     .max(2 ** 20),
-  /** A block is in S when its subset value (u16 little-endian of its stream) is below this. */
-  subset: z.int().min(1).max(SUBSET_RANGE),
+  /** A block is in S when its subset value (u16 little-endian of its stream) is below this; 0 keeps the tensor out of S. */
+  subset: z.int().min(0).max(SUBSET_RANGE),
   /** …and a decoy when it is not in S and below `subset + decoys`. */
   decoys: z.int().min(0).max(SUBSET_RANGE),
 })

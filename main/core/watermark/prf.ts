@@ -17,9 +17,10 @@ export class KeyStream {
 
   /** `length` bytes from byte `offset` of the stream on. */
   read(offset: number, length: number): Uint8Array {
-    const out = new Uint8Array(length)
     const cipher = createCipheriv("aes-256-ctr", this.#key, counterOf(Math.floor(offset / BLOCK_BYTES)))
     cipher.update(ZEROS.subarray(0, offset % BLOCK_BYTES))
+    if (length <= ZEROS.length) return cipher.update(ZEROS.subarray(0, length))
+    const out = new Uint8Array(length)
     for (let at = 0; at < length; at += ZEROS.length) {
       const part = cipher.update(ZEROS.subarray(0, Math.min(ZEROS.length, length - at)))
       out.set(part, at)
@@ -33,16 +34,21 @@ export class KeyStream {
    * significant one first.
    */
   readBits(first: number, count: number): Uint8Array {
-    const from = Math.floor(first / 8)
-    const bytes = this.read(from, Math.ceil((first + count) / 8) - from)
+    const bytes = this.readBitBytes(first, count)
     const out = new Uint8Array(count)
-    const skip = first - from * 8
+    const skip = first % 8
     for (let i = 0; i < count; i += 1) {
       const bit = skip + i
       out[i] = ((bytes[bit >> 3] ?? 0) >> (bit & 7)) & 1
     }
     wipe(bytes)
     return out
+  }
+
+  /** The bytes that hold those bits: bit `first` is bit `first` mod 8 of the first one. */
+  readBitBytes(first: number, count: number): Uint8Array {
+    const from = Math.floor(first / 8)
+    return this.read(from, Math.ceil((first + count) / 8) - from)
   }
 
   /** Wipes the key; the stream cannot be read any more. */

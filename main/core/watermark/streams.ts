@@ -31,6 +31,15 @@ export class TensorStreams {
     return this.#stream("code-sign").readBits(first, count)
   }
 
+  /** The same as stream bytes: the bit of the first weight is bit `first` mod 8 of the first byte. */
+  ownerSignBytes(first: number, count: number): Uint8Array {
+    return this.#stream("owner-sign").readBitBytes(first, count)
+  }
+
+  codeSignBytes(first: number, count: number): Uint8Array {
+    return this.#stream("code-sign").readBitBytes(first, count)
+  }
+
   /** Bias bytes: p of a position is T8[byte] / 256 (tardos.ts). */
   biasBytes(first: number, count: number): Uint8Array {
     return this.#stream("code-bias").read(first, count)

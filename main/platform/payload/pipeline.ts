@@ -2,6 +2,8 @@
  * The payload engine: plaintext and ciphertext flow through a ring of reused buffers, several batches at a time, while
  * digests follow in order behind them. Memory is the ring, whatever the size of the model.
  */
+import { PayloadReader } from "../../core/age/reader.ts"
+import type { ByteSource } from "../../core/bytes/source.ts"
 import { wipe } from "../../core/bytes/bytes.ts"
 import { CHUNK_BYTES, SEALED_CHUNK_BYTES, sealedSize } from "../../core/age/stream.ts"
 import type { BatchOutcome, Piece } from "../../../native/lib/payload.ts"
@@ -27,6 +29,8 @@ export function payloadEngine(backend: BatchBackend): PayloadEngine {
   return {
     encrypt: async (job, control) => encrypt(backend, job, control),
     decrypt: async (job, control) => decrypt(backend, job, control),
+    reader: async ({ file, chunksOffset, chunksBytes, key }) =>
+      PayloadReader.open(fileSource(backend, file, chunksOffset, chunksBytes), key, backend.cipher),
     digest: async (file, offset, length, control) => digestFile(backend, file, offset, length, control),
   }
 }
@@ -96,6 +100,20 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
     }
   } finally {
     await ring.close()
+  }
+}
+
+/** A stretch of an open file. Ranges are checked, since they come from what a stranger wrote. */
+function fileSource(backend: BatchBackend, file: number, offset: number, size: number): ByteSource {
+  return {
+    size,
+    async read(at, length) {
+      if (at < 0 || length < 0 || at + length > size)
+        throw new RangeError(`read of ${length} bytes at ${at} in ${size}`)
+      const bytes = backend.allocate(length)
+      checkOutcome(await backend.read(bytes, [{ file, offset: offset + at, at: 0, length }]))
+      return bytes
+    },
   }
 }
 

@@ -1,13 +1,15 @@
 /** The page of a validation: did sealing change anything, and what does it cost. */
 import * as Plot from "@observablehq/plot"
-import type { Validation } from "../../contract/schema/validate.ts"
+import type { Lane, Validation } from "../../contract/schema/validate.ts"
 import { facts, page, plotFigure, section, type Figure } from "./page.ts"
 import { plot, SERIES } from "./plots.ts"
 
 export function validationPage(validation: Validation): string {
   const { package: pkg, model, level, batch, data } = validation
   const body = [
+    gateSection(validation),
     latencySection(validation),
+    lanesSection(validation),
     loadSection(validation),
     accuracySection(validation),
     memorySection(validation),
@@ -30,7 +32,9 @@ function figures(validation: Validation): readonly Figure[] {
       label: "Outputs identical to the last bit",
       value: `${equality.identicalRows} of ${equality.rows}`,
       note: isIdentical
-        ? "rows; no difference anywhere"
+        ? equality.comparedWith === "original"
+          ? "rows; no difference anywhere"
+          : "rows; sealed against the same marked copy in an ordinary process"
         : `largest difference ${equality.maxAbsoluteDifference.toPrecision(2)}`,
       state: isIdentical ? "good" : "attention",
     },
@@ -109,6 +113,65 @@ function latencySection({ samplesMs, latencyMs }: Validation): string {
         ["timed calls of each", String(latencyMs.batches)],
       ]),
   )
+}
+
+function lanesSection({ lanes, skippedLanes }: Validation): string {
+  if (lanes.length === 0) return ""
+  const rows = lanes.map((lane) => ({ ...lane, title: laneTitle(lane.name) }))
+  const chart = plot({
+    height: 50 + 34 * rows.length,
+    marginLeft: 130,
+    x: { label: "milliseconds a batch", grid: true, zero: true },
+    y: { label: null, domain: rows.map(({ title }) => title) },
+    marks: [
+      Plot.ruleY(rows, {
+        y: "title",
+        x1: (lane: Lane) => lane.latencyMs.p50,
+        x2: (lane: Lane) => lane.latencyMs.p95,
+        strokeOpacity: 0.35,
+        strokeWidth: 4,
+      }),
+      Plot.ruleY(rows, {
+        y: "title",
+        x1: (lane: Lane) => lane.latencyMs.p50Low,
+        x2: (lane: Lane) => lane.latencyMs.p50High,
+        strokeWidth: 6,
+      }),
+      Plot.dot(rows, { y: "title", x: (lane: Lane) => lane.latencyMs.p50, r: 4, fill: "currentColor" }),
+    ],
+  })
+  return section(
+    "Every level side by side",
+    "Each batch went to all of them in turn. Dots are medians with their 95 % confidence interval; the thin line reaches to the 95th percentile. All are timed from the caller and back.",
+    plotFigure(chart, "Median latency of every level, with intervals") +
+      facts([
+        ...rows.map(
+          ({ title, latencyMs, overhead, loadMs, peakMemoryBytes, identicalRows, rowsCompared, name }) =>
+            [
+              title,
+              `p50 ${ms(latencyMs.p50)} (×${overhead.p50.toFixed(2)}), p95 ${ms(latencyMs.p95)} (×${overhead.p95.toFixed(2)}), p99 ${ms(latencyMs.p99)}, load ${ms(loadMs)}, peak ${(peakMemoryBytes / 1e6).toFixed(0)} MB${name === "plain" || name === "firewall" ? "" : `, ${identicalRows} of ${rowsCompared} rows identical`}`,
+            ] as const,
+        ),
+        ...skippedLanes.map(({ name, why }) => [laneTitle(name), `not measured: ${why}`] as const),
+      ]),
+  )
+}
+
+function gateSection({ gate }: Validation): string {
+  return section(
+    gate.passed ? "Gate: passed" : "Gate: failed",
+    "Limits that were given before the measurement.",
+    facts(
+      gate.lines.map(
+        ({ limit, wanted, measured, passed }) =>
+          [limit, `${passed ? "kept" : "broken"}: ${measured}, wanted ${wanted}`] as const,
+      ),
+    ),
+  )
+}
+
+function laneTitle(name: string): string {
+  return name === "plain" ? "plain process" : name === "firewall" ? "with firewall" : `sealed, ${name}`
 }
 
 function loadSection({ loadMs }: Validation): string {

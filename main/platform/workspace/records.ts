@@ -113,7 +113,7 @@ export async function writePrivate(filePath: string, text: string, exists: AppEr
 }
 
 /** Writes a file for its owner alone, in the place of the one there is. */
-export async function overwritePrivate(filePath: string, text: string): Promise<void> {
+async function overwritePrivate(filePath: string, text: string): Promise<void> {
   const partial = `${filePath}.${randomBytes(6).toString("hex")}.partial`
   await guard(async () => mkdir(path.dirname(filePath), { recursive: true, mode: 0o700 }))
   try {

@@ -39,7 +39,7 @@ import { newSerial, openAuthority, yearsAfter } from "./authority.ts"
 import { readSmallFile, writeSmallFile } from "./files.ts"
 
 /** Section of docs/FORMAT.md all checks belong to. */
-const SECTION = "10"
+const SECTION = "13"
 const DAY_MS = 86_400_000
 
 /** Takes a request or an answer, whichever the file is. What does not hold is a verdict with every check named. */

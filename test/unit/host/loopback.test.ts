@@ -304,7 +304,7 @@ describe("a window", () => {
 
   test("cannot upload under a name that leads elsewhere", async () => {
     const { client, socket } = await desk.window(desk.token())
-    for (const name of ["../x", "/etc/x", "a/../../b", "a//b", "a\\b", "C:x", "x\u0000y", "."])
+    for (const name of ["../x", "/etc/x", "a/../../b", "a//b", "a\\b", "x\u0000y", "."])
       await expect(client.shell.upload({ files: [{ name, bytes: 1 }] })).toFailWithCode("FILE_NAME_UNSAFE")
     await expect(
       client.shell.upload({ files: [{ name: "huge.onnx", bytes: Number.MAX_SAFE_INTEGER }] }),
@@ -361,8 +361,8 @@ describe("a window", () => {
     await expect(job).toFailWithCode("ENGINE_GONE")
     await watching
     expect(states).toEqual(["running", "restarting", "running"])
-    const after = await client.inspect({ file: made.file })
-    expect(after.name).toBe(made.name)
+    for (const [file, name] of [[made.file, made.name] as const, [sample.model, sample.modelName] as const])
+      expect((await client.inspect({ file })).name).toBe(name)
     socket.terminate()
   })
 })

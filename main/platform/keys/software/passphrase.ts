@@ -1,4 +1,4 @@
-/** Key files under a passphrase (docs/FORMAT.md 14.2): Argon2id makes the key, ChaCha20-Poly1305 seals the bytes. */
+/** Key files under a passphrase (docs/FORMAT.md 12.2): Argon2id makes the key, ChaCha20-Poly1305 seals the bytes. */
 import { createCipheriv } from "node:crypto"
 import sodium from "sodium-native"
 import { z } from "zod"

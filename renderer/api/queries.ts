@@ -1,0 +1,39 @@
+/** Everything the window reads from the engine, under one name each. */
+import { QueryClient, queryOptions } from "@tanstack/react-query"
+import type { FileRef } from "../../main/contract/schema/base.ts"
+import { connection } from "./connection.ts"
+
+export const queryClient = new QueryClient({
+  defaultOptions: { queries: { retry: false, refetchOnWindowFocus: false, staleTime: 30_000 } },
+})
+
+export const queries = {
+  doctor: queryOptions({ queryKey: ["doctor"], queryFn: async () => connection.client.doctor() }),
+  devices: queryOptions({ queryKey: ["devices"], queryFn: async () => connection.client.devices.list() }),
+  keys: queryOptions({ queryKey: ["keys"], queryFn: async () => connection.client.keys.list() }),
+  packages: queryOptions({
+    queryKey: ["packages"],
+    queryFn: async () => connection.client.library.packages(),
+  }),
+  sample: queryOptions({
+    queryKey: ["sample"],
+    queryFn: async () => connection.client.library.sample(),
+    staleTime: Infinity,
+  }),
+  engineJobs: queryOptions({
+    queryKey: ["jobs"],
+    queryFn: async () => connection.client.jobs.list(),
+    refetchInterval: 1000,
+  }),
+  summary: (file: FileRef) =>
+    queryOptions({
+      queryKey: ["summary", file],
+      queryFn: async () => connection.client.inspect({ file }),
+      staleTime: Infinity,
+    }),
+}
+
+/** After a change, and when the engine came back: what is shown may be old. */
+export async function refresh(...names: readonly (keyof typeof queries | "jobs")[]): Promise<void> {
+  await Promise.all(names.map(async (name) => queryClient.invalidateQueries({ queryKey: [name] })))
+}

@@ -1,0 +1,55 @@
+/** Every action by name: Ctrl K. */
+import { useMantineColorScheme } from "@mantine/core"
+import { Spotlight, type SpotlightActionData } from "@mantine/spotlight"
+import { IconSearch } from "@tabler/icons-react"
+import { useQuery } from "@tanstack/react-query"
+import { chooseFiles } from "../api/choose.ts"
+import { openSample, takeFiles } from "../api/intake.ts"
+import { openModels } from "../api/open-models.ts"
+import { queries } from "../api/queries.ts"
+import { go, type Route } from "../api/router.ts"
+import { useStore } from "../api/store.ts"
+import { showFailure } from "../ui/confirm.tsx"
+
+export function Palette({ route }: { readonly route: Route }) {
+  const { toggleColorScheme } = useMantineColorScheme()
+  const models = useStore(openModels)
+  const packages = useQuery(queries.packages).data ?? []
+  const act = (id: string, label: string, onClick: () => void, description = ""): SpotlightActionData => ({
+    id,
+    label,
+    description,
+    onClick,
+  })
+  const actions = [
+    act("open", "Open a file…", () => void chooseFiles().then(async (files) => takeFiles(files, route))),
+    act("sample", "Use the sample model", () => void openSample().catch(showFailure)),
+    ...models.map(({ file, name }) => act(`protect-${file}`, `Protect ${name}…`, () => go("protect", file))),
+    ...models.map(({ file, name }) => act(`model-${file}`, name, () => go("models", file), "Model")),
+    ...packages
+      .slice(0, 200)
+      .map(({ file, name }) => act(`package-${file}`, name, () => go("packages", file), "Package: verify")),
+    act("models", "Models", () => go("models"), "Go to"),
+    act("packages", "Packages", () => go("packages"), "Go to"),
+    act("devices", "Devices", () => go("devices"), "Go to"),
+    act("validate", "Validate a package", () => go("validate"), "Go to"),
+    act("activity", "Activity", () => go("activity"), "Go to"),
+    act("doctor", "Doctor", () => go("doctor"), "Go to"),
+    act("scheme", "Switch between light and dark", toggleColorScheme),
+  ]
+  return (
+    <Spotlight
+      actions={actions}
+      shortcut="mod + K"
+      nothingFound="No action of that name"
+      limit={12}
+      lockScroll={false}
+      transitionProps={{ duration: 80 }}
+      searchProps={{
+        leftSection: <IconSearch size={16} aria-hidden />,
+        placeholder: "What do you want to do?",
+        "aria-label": "Search actions",
+      }}
+    />
+  )
+}

@@ -1,0 +1,93 @@
+import { ActionIcon, Text } from "@mantine/core"
+import { useElementSize } from "@mantine/hooks"
+import { IconTrash } from "@tabler/icons-react"
+import { useVirtualizer } from "@tanstack/react-virtual"
+import { useRef } from "react"
+import type { Device } from "../../../main/contract/schema/keys.ts"
+import { connection } from "../../api/connection.ts"
+import { refresh } from "../../api/queries.ts"
+import { confirmLoss } from "../../ui/confirm.tsx"
+import { Digest } from "../../ui/digest.tsx"
+import { AssuranceBadge } from "../../ui/state.tsx"
+import { agoText } from "../../ui/units.ts"
+
+const CARD_HEIGHT = 116
+const CARD_WIDTH = 300
+
+/** Rows of cards, of which only those in sight exist. */
+export function DeviceCards({ devices }: { readonly devices: readonly Device[] }) {
+  const scroller = useRef<HTMLDivElement>(null)
+  const { ref: measured, width } = useElementSize()
+  const columns = Math.max(1, Math.floor(width / CARD_WIDTH))
+  const virtual = useVirtualizer({
+    count: Math.ceil(devices.length / columns),
+    getScrollElement: () => scroller.current,
+    estimateSize: () => CARD_HEIGHT,
+    overscan: 3,
+  })
+  return (
+    <div ref={scroller} className="sw-scroll" tabIndex={0} role="region" aria-label="Devices">
+      <div ref={measured} style={{ height: virtual.getTotalSize(), position: "relative" }}>
+        {virtual.getVirtualItems().map(({ index, start, key }) => (
+          <div
+            key={key}
+            className="sw-card-row"
+            style={{ transform: `translateY(${start}px)`, gridTemplateColumns: `repeat(${columns}, 1fr)` }}
+          >
+            {devices.slice(index * columns, (index + 1) * columns).map((device) => (
+              <DeviceCard key={device.name} device={device} />
+            ))}
+          </div>
+        ))}
+      </div>
+    </div>
+  )
+}
+
+function DeviceCard({ device }: { readonly device: Device }) {
+  const { name, recipient, recipientType, assurance, holdsKey, addedAt } = device
+  return (
+    <article className="sw-card sw-device" aria-label={name}>
+      <div className="sw-card-head">
+        <Text fw={600} className="sw-ellipsis" title={name}>
+          {name}
+        </Text>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="sm"
+          aria-label={`Remove ${name}`}
+          onClick={() => remove(device)}
+        >
+          <IconTrash size={14} />
+        </ActionIcon>
+      </div>
+      <div className="sw-line">
+        <AssuranceBadge level={assurance} />
+        <Text span size="xs" c="dimmed">
+          {recipientType}, {holdsKey ? "private key here" : "private key on the device"}
+        </Text>
+      </div>
+      <div className="sw-line">
+        <Digest value={recipient} label={`public key of ${name}`} />
+      </div>
+      <Text size="xs" c="dimmed" title={new Date(addedAt).toLocaleString()}>
+        added {agoText(addedAt)}
+      </Text>
+    </article>
+  )
+}
+
+function remove({ name, holdsKey }: Device): void {
+  confirmLoss({
+    title: `Remove ${name}?`,
+    loss: holdsKey
+      ? `Its private key is deleted from this computer with it. Packages made for ${name} can then be opened by nobody, unless they have an escrow key.`
+      : `${name} can still open the packages it has. New ones cannot be made for it until it is added again.`,
+    verb: holdsKey ? "Remove device and delete its key" : "Remove device",
+    onConfirm: async () => {
+      await connection.client.devices.remove({ name })
+      await refresh("devices", "keys")
+    },
+  })
+}

@@ -1,0 +1,75 @@
+/** Doctor: everything this computer can do, why not where it cannot, and the command that would change it. */
+import { Button, Text, Title } from "@mantine/core"
+import { useQuery } from "@tanstack/react-query"
+import type { DoctorCheck } from "../../../main/contract/schema/doctor.ts"
+import { queries } from "../../api/queries.ts"
+import { ChecksList, type CheckLine } from "../../ui/checks-list.tsx"
+import { Digest } from "../../ui/digest.tsx"
+import { FailureNotice } from "../../ui/failure-notice.tsx"
+import { Page } from "../../ui/page.tsx"
+import { AssuranceBadge } from "../../ui/state.tsx"
+
+export function DoctorScreen() {
+  const { data, error, refetch, isFetching } = useQuery({ ...queries.doctor, staleTime: 0 })
+  return (
+    <Page
+      title="Doctor"
+      subtitle={
+        data === undefined ? "Looking…" : `Sealwright ${data.version}, Node ${data.node}, ${data.platform}`
+      }
+      actions={
+        <Button variant="default" onClick={() => void refetch()} loading={isFetching}>
+          Look again
+        </Button>
+      }
+    >
+      {error !== null && <FailureNotice error={error} onRetry={() => void refetch()} />}
+      {data !== undefined && <ChecksList label="Capabilities" checks={data.checks.map(toLine)} />}
+      <Keys />
+    </Page>
+  )
+}
+
+function Keys() {
+  const { data } = useQuery(queries.keys)
+  const signing = (data ?? []).filter(({ purpose }) => purpose === "signing")
+  if (signing.length === 0) return null
+  return (
+    <>
+      <Title order={2} size="h5" mt="md" mb="xs">
+        Signing keys
+      </Title>
+      <ul className="sw-jobs" aria-label="Signing keys">
+        {signing.map(({ name, assurance, fingerprint, algorithm }) => (
+          <li key={name}>
+            <AssuranceBadge level={assurance} />
+            <span className="sw-ellipsis sw-job-title">{name}</span>
+            <Text span size="xs" c="dimmed">
+              {algorithm}
+            </Text>
+            <Digest value={fingerprint} label={`fingerprint of ${name}`} />
+          </li>
+        ))}
+      </ul>
+    </>
+  )
+}
+
+function toLine({ id, title, result, detail, fix }: DoctorCheck): CheckLine {
+  const line: CheckLine = {
+    id,
+    title,
+    state: result === "ok" ? "verified" : result === "limited" ? "attention" : "refused",
+    word: result,
+    reason: detail,
+  }
+  if (fix === "") return line
+  return {
+    ...line,
+    evidence: (
+      <Text size="sm">
+        To change it: <code className="sw-code">{fix}</code>
+      </Text>
+    ),
+  }
+}

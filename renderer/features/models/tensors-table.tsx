@@ -1,0 +1,72 @@
+import { TextInput } from "@mantine/core"
+import { useDeferredValue, useMemo, useState } from "react"
+import type { ModelSummary } from "../../../main/contract/schema/inspect.ts"
+import { DataTable, type Column } from "../../ui/data-table.tsx"
+import { bytesText, shapeText } from "../../ui/units.ts"
+
+type Tensor = ModelSummary["tensors"][number]
+
+export function TensorsTable({ tensors }: { readonly tensors: ModelSummary["tensors"] }) {
+  const [search, setSearch] = useState("")
+  const wanted = useDeferredValue(search.trim().toLowerCase())
+  // Names need not be unique across subgraphs, so the place in the list is part of the identity.
+  const rows = useMemo(
+    () =>
+      tensors
+        .map((tensor, index) => ({ ...tensor, index }))
+        .filter(({ name, type }) => name.toLowerCase().includes(wanted) || type.toLowerCase() === wanted),
+    [tensors, wanted],
+  )
+  return (
+    <>
+      <TextInput
+        aria-label="Find tensors"
+        placeholder="Find by name or type"
+        value={search}
+        onChange={(event) => setSearch(event.currentTarget.value)}
+        w={280}
+        my={8}
+      />
+      <DataTable label="Tensors" rows={rows} columns={COLUMNS} idOf={({ index }) => String(index)} />
+    </>
+  )
+}
+
+const COLUMNS: readonly Column<Tensor & { readonly index: number }>[] = [
+  {
+    id: "name",
+    heading: "Name",
+    width: "minmax(160px, 3fr)",
+    value: ({ name }) => name,
+    cell: ({ name, path }) => <span title={`${path} ${name}`}>{name === "" ? "(no name)" : name}</span>,
+  },
+  {
+    id: "shape",
+    heading: "Shape",
+    width: "minmax(110px, 1fr)",
+    value: ({ shape }) => shape.reduce((product, size) => product * size, 1),
+    cell: ({ shape }) => shapeText(shape),
+  },
+  {
+    id: "type",
+    heading: "Type",
+    width: "90px",
+    value: ({ type }) => type,
+    cell: ({ type }) => type.toLowerCase(),
+  },
+  {
+    id: "bytes",
+    heading: "Size",
+    width: "90px",
+    align: "end",
+    value: ({ bytes }) => bytes,
+    cell: ({ bytes }) => bytesText(bytes),
+  },
+  {
+    id: "storage",
+    heading: "Stored",
+    width: "90px",
+    value: ({ storage }) => storage,
+    cell: ({ storage }) => storage,
+  },
+]

@@ -1,0 +1,140 @@
+import { Checkbox, Group, SegmentedControl, Text, TextInput } from "@mantine/core"
+import { useVirtualizer } from "@tanstack/react-virtual"
+import { useDeferredValue, useMemo, useRef, useState } from "react"
+import type { Mode } from "../../../main/contract/schema/base.ts"
+import type { Device } from "../../../main/contract/schema/keys.ts"
+import { AssuranceBadge } from "../../ui/state.tsx"
+import { bytesText, plural } from "../../ui/units.ts"
+import { THIS_COMPUTER } from "./defaults.ts"
+
+interface Props {
+  readonly devices: readonly Device[]
+  readonly chosen: readonly string[]
+  readonly onChoose: (names: readonly string[]) => void
+  readonly mode: Mode
+  readonly onMode: (mode: Mode) => void
+  readonly modelBytes: number
+}
+
+const ROW_HEIGHT = 30
+const MAX_HEIGHT = 180
+
+export function DeviceChoice({ devices, chosen, onChoose, mode, onMode, modelBytes }: Props) {
+  const [search, setSearch] = useState("")
+  const wanted = useDeferredValue(search.trim().toLowerCase())
+  const found = useMemo(() => {
+    const all = devices.map(({ name, assurance, holdsKey }) => ({ name, assurance, holdsKey }))
+    const listed =
+      all.length === 0 ? [{ name: THIS_COMPUTER, assurance: "software" as const, holdsKey: true }] : all
+    return listed.filter(({ name }) => name.toLowerCase().includes(wanted))
+  }, [devices, wanted])
+  const selected = useMemo(() => new Set(chosen), [chosen])
+  const isAll = found.length > 0 && found.every(({ name }) => selected.has(name))
+  const toggleAll = () => {
+    const names = new Set(found.map(({ name }) => name))
+    onChoose(isAll ? chosen.filter((name) => !names.has(name)) : [...new Set([...chosen, ...names])])
+  }
+  return (
+    <div className="sw-columns">
+      <div>
+        <Group gap="sm" mb={6} wrap="nowrap">
+          <TextInput
+            aria-label="Find devices"
+            placeholder={`Find among ${plural(found.length, "device")}`}
+            value={search}
+            onChange={(event) => setSearch(event.currentTarget.value)}
+            style={{ flex: 1 }}
+          />
+          <Checkbox label="All shown" checked={isAll} onChange={toggleAll} />
+        </Group>
+        <DeviceRows found={found} selected={selected} chosen={chosen} onChoose={onChoose} />
+        <Text size="xs" c="dimmed" mt={4}>
+          {plural(chosen.length, "device")} chosen
+        </Text>
+      </div>
+      <ModeChoice mode={mode} onMode={onMode} count={chosen.length} modelBytes={modelBytes} />
+    </div>
+  )
+}
+
+interface RowsProps extends Pick<Props, "chosen" | "onChoose"> {
+  readonly found: readonly Pick<Device, "name" | "assurance" | "holdsKey">[]
+  readonly selected: ReadonlySet<string>
+}
+
+function DeviceRows({ found, selected, chosen, onChoose }: RowsProps) {
+  const scroller = useRef<HTMLDivElement>(null)
+  const virtual = useVirtualizer({
+    count: found.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW_HEIGHT,
+    overscan: 4,
+  })
+  const toggle = (name: string) =>
+    onChoose(selected.has(name) ? chosen.filter((each) => each !== name) : [...chosen, name])
+  return (
+    <div
+      ref={scroller}
+      className="sw-list"
+      style={{ height: Math.min(MAX_HEIGHT, Math.max(1, found.length) * ROW_HEIGHT + 2) }}
+      role="group"
+      aria-label="Devices"
+      tabIndex={found.length * ROW_HEIGHT > MAX_HEIGHT ? 0 : undefined}
+    >
+      <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
+        {virtual.getVirtualItems().map(({ index, start }) => {
+          const device = found[index]
+          if (device === undefined) return null
+          return (
+            <div
+              key={device.name}
+              className="sw-list-row"
+              style={{ transform: `translateY(${start}px)`, height: ROW_HEIGHT }}
+            >
+              <Checkbox
+                label={device.name}
+                checked={selected.has(device.name)}
+                onChange={() => toggle(device.name)}
+                className="sw-ellipsis"
+              />
+              <Text span size="xs" c="dimmed">
+                {device.holdsKey ? "key here" : "key on the device"}
+              </Text>
+              <AssuranceBadge level={device.assurance} />
+            </div>
+          )
+        })}
+      </div>
+    </div>
+  )
+}
+
+function ModeChoice({
+  mode,
+  onMode,
+  count,
+  modelBytes,
+}: Pick<Props, "mode" | "onMode" | "modelBytes"> & { readonly count: number }) {
+  const size = mode === "individual" ? modelBytes * Math.max(1, count) : modelBytes
+  return (
+    <div>
+      <SegmentedControl
+        aria-label="Mode"
+        value={mode}
+        onChange={(value) => onMode(value === "fleet" ? "fleet" : "individual")}
+        data={[
+          { value: "individual", label: "A copy for each device" },
+          { value: "fleet", label: "One copy for the fleet" },
+        ]}
+      />
+      <Text size="sm" mt={8}>
+        {mode === "individual"
+          ? "Every device gets a payload of its own. Strongest; the file grows with the number of devices."
+          : "All devices share one payload; each gets a small grant. Withdrawing one device means a new release."}
+      </Text>
+      <Text size="sm" c="dimmed" mt={4}>
+        About {bytesText(size)} on disk.
+      </Text>
+    </div>
+  )
+}

@@ -1,0 +1,176 @@
+/** Every screen's main path and its main failure, in both themes, looked at and checked for accessibility. */
+import { writeFileSync } from "node:fs"
+import path from "node:path"
+import type { Page } from "playwright"
+import { beforeAll, describe, expect, test } from "vitest"
+import { seedWorkspace, type Seeded } from "../support/seeded-workspace.ts"
+import { useDesktop, type Scheme } from "../support/browser.ts"
+import { DATA, MODELS } from "../support/workspace.ts"
+
+const desktop = useDesktop()
+let seeded: Seeded
+beforeAll(async () => {
+  seeded = await seedWorkspace(desktop.host.supervisor.engine, desktop.workspace)
+})
+
+const SCHEMES: readonly Scheme[] = ["light", "dark"]
+
+describe.each(SCHEMES)("in %s", { timeout: 180_000 }, (scheme) => {
+  test("all screens show their main path and are accessible", async () => {
+    const window = await desktop.open({ scheme })
+    const { page } = window
+    const look = async (name: string) => {
+      await window.shoot(name)
+      await window.checkAccessible()
+    }
+    await page.getByRole("heading", { name: "Drop an ONNX model anywhere in this window" }).waitFor()
+    await look("models-empty")
+
+    await page.getByRole("button", { name: "Use the sample model" }).click()
+    await page.getByText("Where the parameters are").waitFor()
+    await look("model-overview")
+    await page.getByRole("tab", { name: "Tensors (22)" }).click()
+    await page.getByLabel("Find tensors").fill("conv2")
+    await expect.poll(async () => page.getByRole("row").count()).toBeLessThan(12)
+    await page.getByText("conv2.weight").waitFor()
+    await look("model-tensors")
+    await page.getByRole("tab", { name: "Packages" }).click()
+    await page.getByRole("row", { name: /fashion-cnn\.seal/ }).waitFor()
+
+    await page.getByRole("link", { name: "Models" }).click()
+    await page.getByRole("row", { name: /fashion-cnn\.onnx/ }).waitFor()
+    await look("models")
+
+    await page.getByRole("link", { name: "Packages" }).click()
+    await page.getByRole("row", { name: /tampered\.seal/ }).waitFor()
+    await look("packages")
+    await page.getByRole("row", { name: /fashion-cnn\.seal/ }).press("Enter")
+    await page.getByText("Verified", { exact: true }).waitFor()
+    expect(await page.locator("[data-check][data-state=verified]").count()).toBeGreaterThanOrEqual(7)
+    await page.getByRole("button", { name: /Container complete/ }).click()
+    await page.getByText("FORMAT section 2, 3").waitFor()
+    await look("package-checks")
+    await page.getByRole("tab", { name: "Contents" }).click()
+    await page.getByText("as anybody sees them").waitFor()
+    await look("package-contents")
+    await page.getByRole("tab", { name: "Signatures" }).click()
+    await page
+      .getByRole("button", { name: /^Copy digest of the subject/ })
+      .first()
+      .waitFor()
+    await look("package-signatures")
+
+    await page.getByRole("link", { name: "Devices" }).click()
+    await page.getByRole("article", { name: "line-3-camera" }).waitFor()
+    await look("devices")
+    await page.getByRole("button", { name: "Add device…" }).click()
+    await page.getByRole("dialog").getByLabel("Name").waitFor()
+    await look("device-add")
+    await page.keyboard.press("Escape")
+
+    await page.getByRole("link", { name: "Activity" }).click()
+    await page.locator("[data-job=done]").first().waitFor()
+    await look("activity")
+    await page.getByRole("link", { name: "Doctor" }).click()
+    await page.locator("[data-check=node]").waitFor()
+    await look("doctor")
+
+    await page.keyboard.press("Control+k")
+    await page.getByRole("textbox", { name: "Search actions" }).fill("val")
+    await page.getByText("Validate a package").waitFor()
+    await look("palette")
+    await page.keyboard.press("Enter")
+    await page.getByRole("heading", { name: /^Validate / }).waitFor()
+    await look("validate")
+    expect(window.faults).toEqual([])
+    await window.context.close()
+  })
+
+  test("failures say what happened and what to do", async () => {
+    const window = await desktop.open({ scheme })
+    const { page } = window
+    const expectFailure = async (code: string) => page.getByText(code, { exact: true }).first().waitFor()
+
+    // Models: a file that is none.
+    const text = path.join(desktop.folder, "notes.onnx")
+    writeFileSync(text, "these are not weights")
+    await choose(page, "Open model…", [text])
+    await expectFailure("ONNX_NOT_A_MODEL")
+    await window.shoot("failure-model")
+    await window.checkAccessible()
+    await page.getByRole("button", { name: "Close" }).click()
+
+    // Packages: one that was changed is refused, by name of the check.
+    await goTo(page, `packages/${seeded.tampered}`)
+    await page.getByText("Refused: do not use this package").waitFor()
+    expect(await page.locator("[data-check][data-state=refused]").count()).toBe(1)
+    await window.shoot("failure-package")
+    await window.checkAccessible()
+
+    // Devices: a key that is none, and a removal that says what is lost and can be left.
+    await goTo(page, "devices")
+    await page.getByRole("button", { name: "Add device…" }).click()
+    const dialog = page.getByRole("dialog")
+    await dialog.getByLabel("Name").fill("camera-9")
+    await dialog.getByRole("textbox", { name: "Public key" }).fill("age1nonsense")
+    await dialog.getByRole("button", { name: "Add device" }).click()
+    await expectFailure("RECIPIENT_INVALID")
+    await window.shoot("failure-device")
+    await page.keyboard.press("Escape")
+    await page.getByRole("button", { name: "Remove press-07" }).click()
+    await page.getByText(/Its private key is deleted from this computer/).waitFor()
+    await window.shoot("device-remove")
+    await window.checkAccessible()
+    await page.getByRole("button", { name: "Keep" }).click()
+    expect((await desktop.host.supervisor.engine.devices.list()).length).toBe(3)
+
+    // Validate: data of another shape.
+    await choose(page, null, [path.join(MODELS, "fashion-cnn.onnx"), path.join(DATA, "digits-eval-x.npy")])
+    await page.getByText("digits-eval-x.npy").waitFor()
+    await goTo(page, `validate/${seeded.good}`)
+    await page.getByRole("button", { name: "Validate", exact: true }).click()
+    await expectFailure("INPUT_MISMATCH")
+    await window.shoot("failure-validate")
+    await window.checkAccessible()
+    await page.getByRole("link", { name: "Activity" }).click()
+    await page.getByText("What did not finish in this window").waitFor()
+    expect(window.faults).toEqual([])
+    await window.context.close()
+  })
+})
+
+test("a validation is followed live and ends with a report to open", { timeout: 180_000 }, async () => {
+  const window = await desktop.open()
+  const { page } = window
+  await page.getByRole("button", { name: "Use the sample model" }).click()
+  await page.getByText("Where the parameters are").waitFor()
+  await goTo(page, `validate/${seeded.good}`)
+  await page.getByRole("button", { name: "Validate", exact: true }).click()
+  const chart = page.getByRole("img", { name: /^Latency of \d+ calls/ })
+  await chart.waitFor({ timeout: 120_000 })
+  const callsSeen = Number(/of (\d+) calls/.exec((await chart.getAttribute("aria-label")) ?? "")?.[1])
+  await page.getByText("Sealing changed no output").waitFor({ timeout: 120_000 })
+  expect(callsSeen).toBeGreaterThan(0)
+  await page.getByText("500 of 500 rows").waitFor()
+  await window.shoot("validate-result")
+  await window.checkAccessible()
+  const download = page.waitForEvent("download")
+  await page.getByRole("button", { name: "Save figures (JSON)" }).click()
+  expect((await download).suggestedFilename()).toBe("report.json")
+  expect(window.faults).toEqual([])
+  await window.context.close()
+})
+
+async function choose(page: Page, button: string | null, files: readonly string[]): Promise<void> {
+  const choosing = page.waitForEvent("filechooser")
+  if (button === null) {
+    await page.keyboard.press("Control+k")
+    await page.getByRole("textbox", { name: "Search actions" }).fill("Open a file")
+    await page.keyboard.press("Enter")
+  } else await page.getByRole("button", { name: button }).click()
+  await (await choosing).setFiles([...files])
+}
+
+async function goTo(page: Page, route: string): Promise<void> {
+  await page.evaluate(`location.hash = ${JSON.stringify(`/${route}`)}`)
+}

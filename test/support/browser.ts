@@ -1,0 +1,111 @@
+/** The built window in Debian's Chromium, on a loopback host of its own, as a user has it. */
+import { existsSync, mkdirSync } from "node:fs"
+import path from "node:path"
+import { AxeBuilder } from "@axe-core/playwright"
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright"
+import { afterAll, beforeAll, expect } from "vitest"
+import { startLoopbackHost, type LoopbackHost } from "../../main/host/loopback.ts"
+import { ROOT, sharedFolder } from "./workspace.ts"
+
+const PAGES = path.join(ROOT, "dist", "renderer")
+const SCREENSHOTS = path.join(ROOT, "test-results", "screenshots")
+
+export type Scheme = "light" | "dark"
+
+export interface Desktop {
+  readonly folder: string
+  readonly workspace: string
+  readonly host: LoopbackHost
+  readonly browser: Browser
+  /** A link that opens one window. */
+  link(): string
+  /** A new window, connected. What the page's policy refuses and what it logs as an error ends the test that asks. */
+  open(options?: { readonly scheme?: Scheme }): Promise<Window>
+}
+
+export interface Window {
+  readonly page: Page
+  readonly context: BrowserContext
+  /** Console errors and policy violations so far. */
+  readonly faults: readonly string[]
+  shoot(name: string): Promise<void>
+  /** No serious or critical finding of axe. */
+  checkAccessible(): Promise<void>
+}
+
+/** Host and browser for the tests of one suite; `prepare` may fill the workspace before the host starts. */
+export function useDesktop(prepare: (workspace: string) => void = () => {}): Desktop {
+  const folder = sharedFolder()
+  const workspace = path.join(folder, "workspace")
+  const links: string[] = []
+  let host: LoopbackHost | null = null
+  let browser: Browser | null = null
+  beforeAll(async () => {
+    if (!existsSync(path.join(PAGES, "index.html")))
+      throw new Error("the window is not built: npm run build:ui")
+    mkdirSync(workspace, { recursive: true })
+    prepare(workspace)
+    host = await startLoopbackHost({ workspace, port: 0, pages: PAGES, onLink: (link) => links.push(link) })
+    browser = await chromium.launch({
+      executablePath: "/usr/bin/chromium",
+      args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+    })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await host?.close()
+  })
+  const started = <T>(value: T | null): T => {
+    if (value === null) throw new Error("the desktop starts with the first test")
+    return value
+  }
+  return {
+    folder,
+    workspace,
+    get host() {
+      return started(host)
+    },
+    get browser() {
+      return started(browser)
+    },
+    link: () => links.at(-1) ?? "",
+    open: async ({ scheme = "light" } = {}) => openWindow(started(browser), links.at(-1) ?? "", scheme),
+  }
+}
+
+async function openWindow(browser: Browser, link: string, scheme: Scheme): Promise<Window> {
+  const context = await browser.newContext({
+    colorScheme: scheme,
+    reducedMotion: "reduce",
+    viewport: { width: 1180, height: 760 },
+    acceptDownloads: true,
+  })
+  const page = await context.newPage()
+  page.setDefaultTimeout(30_000)
+  const faults: string[] = []
+  page.on("console", (message) => {
+    if (message.type() === "error") faults.push(message.text())
+  })
+  page.on("pageerror", (error) => faults.push(String(error)))
+  await page.goto(link)
+  await page.getByRole("button", { name: /^engine/ }).waitFor()
+  return {
+    page,
+    context,
+    faults,
+    async shoot(name) {
+      mkdirSync(SCREENSHOTS, { recursive: true })
+      await page.screenshot({ path: path.join(SCREENSHOTS, `${name}-${scheme}.png`) })
+    },
+    async checkAccessible() {
+      const { violations } = await new AxeBuilder({ page }).analyze()
+      const bad = violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(
+          ({ id, nodes }) =>
+            `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary ?? ""}`).join(" | ")}`,
+        )
+      expect(bad).toEqual([])
+    },
+  }
+}
