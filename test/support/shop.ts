@@ -247,6 +247,7 @@ const ACCEPTING: Ports["runtime"] = {
     model: { inputs: [], outputs: [], loadMs: { decrypt: 0, verify: 0, session: 0, total: 0 } },
     infer: async () => ({ outputs: [], sessionMs: 0 }),
     peakMemory: async () => 0,
+    unload: async () => 0,
     close: async () => {},
   }),
   probe: async () => ({ asked: null, reached: "R0", reason: "", steps: [] }),
