@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander"
 import { AppError, toAppError } from "../contract/errors.ts"
 import { registerDevice } from "./commands/device.ts"
 import { registerDoctor } from "./commands/doctor.ts"
+import { registerFleet } from "./commands/fleet.ts"
 import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
 import { registerLedger } from "./commands/ledger.ts"
@@ -11,6 +12,7 @@ import { registerProtect } from "./commands/protect.ts"
 import { registerPull } from "./commands/pull.ts"
 import { registerPush } from "./commands/push.ts"
 import { registerQuickstart } from "./commands/quickstart.ts"
+import { registerRelease } from "./commands/release.ts"
 import { registerRegistry } from "./commands/registry.ts"
 import { registerRun } from "./commands/run.ts"
 import { registerRuntime } from "./commands/runtime.ts"
@@ -34,6 +36,8 @@ const COMMANDS: readonly Register[] = [
   registerDevice,
   registerProtect,
   registerTrust,
+  registerRelease,
+  registerFleet,
   registerVerify,
   registerOpen,
   registerRun,

@@ -1,7 +1,7 @@
 /** Files by reference: opening safely, and outputs that appear complete or not at all. */
 import { randomBytes } from "node:crypto"
 import { constants, type Stats } from "node:fs"
-import { link, lstat, mkdir, open, readdir, rename, unlink, type FileHandle } from "node:fs/promises"
+import { link, lstat, mkdir, open, readdir, rename, rm, unlink, type FileHandle } from "node:fs/promises"
 import path from "node:path"
 import { AppError } from "../contract/errors.ts"
 import { fileRefSchema, type FileRef } from "../contract/schema/base.ts"
@@ -39,6 +39,10 @@ export function localFiles(): Files & { pathOf(this: void, file: FileRef): strin
     },
     beside: (file, name) => refer(path.join(path.dirname(pathOf(file)), path.basename(name))),
     nameOf: (file) => path.basename(pathOf(file)),
+    remove: async (file) => {
+      const target = pathOf(file)
+      await attemptWrite(path.basename(target), async () => rm(target, { force: true }))
+    },
   }
 }
 

@@ -6,6 +6,7 @@ import { nativePayload } from "../../native/lib/payload.ts"
 import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
+import { fileFloors } from "./deployment/file-floors.ts"
 import { localFiles } from "./files.ts"
 import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
@@ -64,6 +65,7 @@ export function localPorts(
   const random = (size: number) => randomFillSync(new Uint8Array(size))
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
+  const documents = documentFiles(path.join(workspace, "documents"))
   const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
   const providers = [
     softwareProvider(keyFolder, random, prompter),
@@ -87,7 +89,12 @@ export function localPorts(
     counters: tpmCounters(tpm2),
     enrolments: enrolmentFiles(path.join(workspace, "enrolment")),
     devices: deviceFiles(path.join(workspace, "devices")),
-    documents: documentFiles(path.join(workspace, "documents")),
+    documents,
+    floors: fileFloors(documents),
+    folders: {
+      releases: files.refer(path.join(workspace, "releases")),
+      slots: files.refer(path.join(workspace, "slots")),
+    },
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,

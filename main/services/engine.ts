@@ -12,6 +12,8 @@ import { protect } from "./protect.ts"
 import { quickstart } from "./quickstart.ts"
 import { registryHandlers } from "./registry/handlers.ts"
 import { run } from "./run.ts"
+import { deploymentHandlers } from "./deployment/handlers.ts"
+import { fleetHandlers, releaseHandlers } from "./release/handlers.ts"
 import { servingHandlers } from "./serving/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
 import { traceBlackbox } from "./trace/trace-blackbox.ts"
@@ -48,6 +50,9 @@ export function createEngine(ports: Ports): EngineRouter {
       remove: os.devices.remove.handler(async ({ input }) => removeDevice(ports, input.name)),
     },
     trust: trustHandlers(ports),
+    release: releaseHandlers(ports, jobs),
+    fleet: fleetHandlers(ports, jobs),
+    deployment: deploymentHandlers(ports, jobs),
     library: libraryHandlers(ports),
     enrolment: enrolmentHandlers(ports),
     registry: registryHandlers(ports, jobs),

@@ -7,10 +7,11 @@ import type { TraceResult } from "../contract/schema/trace.ts"
 import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
+import type { Documents, Folders } from "./ports/documents.ts"
+import type { RollbackFloors } from "./ports/floors.ts"
 import type { MarkKernel } from "../core/watermark/kernel.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
 import type { AuditLog, RunBudgets, ServedRuntimes } from "./ports/serving.ts"
-import type { Documents } from "./ports/documents.ts"
 import type { Enrolments } from "./ports/enrolment.ts"
 import type { KeyStore } from "./ports/keys.ts"
 import type { LedgerStore } from "./ports/ledger.ts"
@@ -32,6 +33,8 @@ export interface Ports {
   readonly library: PackageLibrary
   readonly trust: TrustStore
   readonly documents: Documents
+  readonly folders: Folders
+  readonly floors: RollbackFloors
   readonly runtime: RuntimeLauncher
   readonly budgets: RunBudgets
   readonly audit: AuditLog
@@ -101,6 +104,8 @@ export interface Files {
   beside(file: FileRef, name: string): FileRef
   /** The last segment of the path. */
   nameOf(file: FileRef): string
+  /** Removing what is not there changes nothing. */
+  remove(file: FileRef): Promise<void>
 }
 
 /**

@@ -38,6 +38,7 @@ import type { JobContext } from "./jobs.ts"
 import { Marking } from "./mark/marking.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { modelRoot } from "./model-root.ts"
+import { keepIssued, type IssuedGrant } from "./issued-grants.ts"
 import type { PlainPart, Ports } from "./ports.ts"
 import { SealWriter } from "./seal-writer.ts"
 import { chooseSigningKey, type ChosenKey } from "./signing.ts"
@@ -145,6 +146,7 @@ class Desk {
   readonly #job: JobContext
   readonly #policy: Policy
   readonly #createdAt: string
+  readonly #issued = new Map<string, IssuedGrant[]>()
   /** Digests of the model's files in the first pass; every later pass must see the same bytes. */
   #digests: readonly Uint8Array[] | null = null
 
@@ -198,6 +200,8 @@ class Desk {
       for (const grant of grants) await this.#issueGrant(writer, grant)
     }
     await writer.finish()
+    // Who a grant is for is told by nothing in the file; whoever directs devices has to know.
+    for (const [digest, list] of this.#issued) await keepIssued(this.#ports, digest, list)
 
     const { key, created } = this.#signing
     return {
@@ -358,6 +362,9 @@ class Desk {
       )
       const manifest = await writer.manifest(grantManifest(grant))
       await this.#attest(writer, manifest, "grant", { createdAt: this.#createdAt })
+      const list = this.#issued.get(copy.package.digest) ?? []
+      list.push({ grant: manifest.digest, device: device.name, policy: this.#policy })
+      this.#issued.set(copy.package.digest, list)
     } finally {
       wipe(plain)
     }

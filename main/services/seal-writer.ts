@@ -47,6 +47,11 @@ export class SealWriter {
     return descriptor
   }
 
+  /** Whether a blob is in the file already. */
+  has({ digest }: Descriptor): boolean {
+    return this.#written.has(digest)
+  }
+
   /** Room for a blob whose name is known and whose bytes come later; `null` when it has a place already. */
   async reserve(descriptor: Descriptor): Promise<{ readonly file: number; readonly offset: number } | null> {
     if (this.#written.has(descriptor.digest)) return null

@@ -2,12 +2,17 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { onTestFinished } from "vitest"
-import type { HostClient } from "../../main/contract/client.ts"
+import { followJob, type HostClient } from "../../main/contract/client.ts"
+import type { DeploymentStatus, Install, Provisioned } from "../../main/contract/schema/deployment.ts"
+import type { Published, Release } from "../../main/contract/schema/release.ts"
 import { localEngine } from "../../main/contract/server.ts"
 import type { RolesRequest, Signer, Trust } from "../../main/contract/schema/trust.ts"
+import { signStatement } from "../../main/core/attest/attestation.ts"
+import { attestationType, toStatementBytes } from "../../main/core/attest/statement.ts"
 import { localPorts } from "../../main/platform/ports.ts"
 import { createEngine } from "../../main/services/engine.ts"
 import type { Ports } from "../../main/services/ports.ts"
+import { MODELS } from "./workspace.ts"
 
 export interface Place {
   readonly engine: HostClient
@@ -19,18 +24,23 @@ export class Shop {
   readonly folder: string
   now: Date
 
-  constructor(folder: string, now = "2027-01-04T08:00:00Z") {
+  /** `runtime`: the real one, or one that takes everything for healthy, where only slots and words are looked at. */
+  readonly #runtime: "real" | "accepting"
+
+  constructor(folder: string, now = "2027-01-04T08:00:00Z", runtime: "real" | "accepting" = "real") {
+    this.#runtime = runtime
     this.folder = folder
     this.now = new Date(now)
   }
 
   /** A workspace that lives as long as the test. */
-  place(name: string): Place {
+  place(name: string, more: Partial<Ports> = {}): Place {
     const workspace = path.join(this.folder, name)
     mkdirSync(workspace, { recursive: true })
     const { ports: local, close } = localPorts(workspace)
     onTestFinished(close)
-    const ports: Ports = { ...local, now: () => this.now }
+    const runtime = this.#runtime === "real" ? local.runtime : ACCEPTING
+    const ports: Ports = { ...local, ...more, runtime, now: () => this.now }
     return { engine: localEngine(createEngine(ports)), ports, workspace }
   }
 
@@ -91,4 +101,161 @@ export async function initShop(
 
 export async function outputOf(place: Place, file: string) {
   return { file: await place.engine.files.refer({ path: file }), replace: true }
+}
+
+/** A fleet: a desk with a trust root, devices in workspaces of their own, one ring `pilot`. */
+export class Fleet {
+  readonly shop: Shop
+  readonly desk: Place
+  readonly devices = new Map<string, Place>()
+
+  constructor(shop: Shop) {
+    this.shop = shop
+    this.desk = shop.place("desk")
+  }
+
+  static async open(
+    folder: string,
+    { names = ["press-07"], runtime = "accepting" }: FleetOptions = {},
+  ): Promise<Fleet> {
+    const fleet = new Fleet(new Shop(folder, undefined, runtime))
+    await initShop(fleet.desk, {}, { approvals: 1, validation: "none" })
+    for (const name of names) await fleet.addDevice(name)
+    await fleet.desk.engine.fleet.setRing({ name: "pilot", devices: [...names] })
+    return fleet
+  }
+
+  async addDevice(name: string, more: Partial<Ports> = {}): Promise<Place> {
+    const place = this.shop.place(name, more)
+    const { recipient } = await place.engine.devices.add({ name, key: { kind: "software" } })
+    await this.desk.engine.devices.add({ name, key: { kind: "recipient", recipient } })
+    this.devices.set(name, place)
+    return place
+  }
+
+  device(name = "press-07"): Place {
+    const found = this.devices.get(name)
+    if (found === undefined) throw new Error(`no device ${name}`)
+    return found
+  }
+
+  /** Protects a small model for every device, and makes a release of it that is approved. */
+  async release(
+    name: string,
+    options: { readonly hardwareIds?: readonly string[]; readonly mode?: "individual" | "fleet" } = {},
+  ): Promise<Release> {
+    const { engine } = this.desk
+    const seal = this.shop.at(`${name}.package.seal`)
+    await followJob(
+      await engine.protect({
+        model: await engine.files.refer({ path: MODEL }),
+        devices: [...this.devices.keys()],
+        signingKey: "press",
+        escrow: [],
+        mode: options.mode ?? "fleet",
+        output: await outputOf(this.desk, seal),
+      }),
+    )
+    const packages = [await engine.files.refer({ path: seal })]
+    await followJob(
+      await engine.release.create({ name, packages, hardwareIds: [...(options.hardwareIds ?? [])] }),
+    )
+    return engine.release.approve({ name, key: "alice" })
+  }
+
+  async publish(name: string, ring = "pilot"): Promise<Published> {
+    return followJob(await this.desk.engine.release.publish({ name, ring }))
+  }
+
+  /** What is carried to the devices, as a file. */
+  async export(file: string, ring = "pilot"): Promise<string> {
+    const at = this.shop.at(file)
+    const scope = { kind: "ring", ring } as const
+    await followJob(await this.desk.engine.fleet.export({ scope, output: await outputOf(this.desk, at) }))
+    return at
+  }
+
+  async provision(file: string, name = "press-07", hardwareId: string | null = null): Promise<Provisioned> {
+    const { engine } = this.device(name)
+    const from = await engine.files.refer({ path: file })
+    const made = await engine.deployment.provision({ device: name, from, hardwareId })
+    const pem = this.shop.at(`${name}-receipts.pem`)
+    writeFileSync(pem, made.receiptKey.publicKeyPem)
+    const key = await this.desk.engine.files.refer({ path: pem })
+    await this.desk.engine.fleet.trustReceipts({ device: name, key })
+    return made
+  }
+
+  async sync(file: string, name = "press-07"): Promise<DeploymentStatus> {
+    const { engine } = this.device(name)
+    const from = await engine.files.refer({ path: file })
+    return followJob(await engine.deployment.sync({ device: name, from }))
+  }
+
+  async install(name = "press-07", golden: Install["golden"] = null): Promise<DeploymentStatus> {
+    return followJob(await this.device(name).engine.deployment.install({ device: name, golden }))
+  }
+
+  async commit(name = "press-07"): Promise<DeploymentStatus> {
+    return this.device(name).engine.deployment.commit({ device: name })
+  }
+
+  /** Release, ring, file, device: a device that runs `name`. */
+  async deploy(name: string): Promise<string> {
+    await this.release(name)
+    await this.publish(name)
+    const file = await this.export(`${name}.seal`)
+    const isNew = !this.#provisioned
+    this.#provisioned = true
+    if (isNew) await this.provision(file)
+    await this.sync(file)
+    await this.install()
+    await this.commit()
+    return file
+  }
+
+  /** A statement about the release's first package, as validate makes it. */
+  async attachValidation(name: string, { passed, signer = "press" }: ValidationChoice): Promise<void> {
+    const { engine, ports } = this.desk
+    const { packages } = await engine.release.show({ name })
+    const key = await ports.keys.find(signer, "signing")
+    const statement = toStatementBytes({
+      subjects: [{ name: "", digest: { sha256: (packages[0] ?? "").slice("sha256:".length) } }],
+      predicateType: attestationType("validation"),
+      predicate: { createdAt: this.shop.now.toISOString(), tool: "test", gate: { passed } },
+    })
+    const bundle = await signStatement(statement, {
+      publicKeyPem: () => key.publicKeyPem ?? "",
+      sign: async (message) => ports.keys.sign(key, message),
+    })
+    const at = this.shop.at(`${name}.validation.json`)
+    writeFileSync(at, bundle)
+    await engine.release.attach({ name, bundles: [await engine.files.refer({ path: at })] })
+  }
+
+  #provisioned = false
+}
+
+export interface FleetOptions {
+  readonly names?: readonly string[]
+  readonly runtime?: "real" | "accepting"
+}
+
+const ACCEPTING: Ports["runtime"] = {
+  start: async (_model, { level }) => ({
+    level: { asked: level, reached: "R0", reason: "", steps: [] },
+    model: { inputs: [], outputs: [], loadMs: { decrypt: 0, verify: 0, session: 0, total: 0 } },
+    infer: async () => ({ outputs: [], sessionMs: 0 }),
+    peakMemory: async () => 0,
+    unload: async () => 0,
+    close: async () => {},
+  }),
+  probe: async () => ({ asked: null, reached: "R0", reason: "", steps: [] }),
+}
+
+const MODEL = path.join(MODELS, "digits-mlp.onnx")
+
+export interface ValidationChoice {
+  readonly passed: boolean
+  readonly signer?: string
 }

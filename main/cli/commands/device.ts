@@ -3,6 +3,7 @@ import type { Device } from "../../contract/schema/keys.ts"
 import { registerEnrolment } from "./device-enrolment.ts"
 import type { Register } from "../main.ts"
 import { table } from "../text.ts"
+import { registerDeployment } from "./deployment.ts"
 
 interface AddOptions {
   readonly recipient?: string
@@ -29,6 +30,7 @@ export const registerDevice: Register = (program, run) => {
         context.print(added, () => describe(added))
       }),
     )
+  registerDeployment(device, run)
   registerEnrolment(device, run)
   device
     .command("list")

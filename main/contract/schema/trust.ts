@@ -87,7 +87,7 @@ const pendingDocumentSchema = z.strictObject({
   fingerprint: z.string(),
   needs: z.array(needSchema),
 })
-const pendingSchema = z.strictObject({
+export const pendingSchema = z.strictObject({
   title: z.string(),
   documents: z.array(pendingDocumentSchema),
   isComplete: z.boolean(),

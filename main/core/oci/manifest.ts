@@ -29,7 +29,7 @@ const manifestSchema = z.strictObject({
   mediaType: z.literal(MEDIA.manifest),
   artifactType: z.string(),
   config: descriptorSchema,
-  layers: z.array(descriptorSchema).min(1).max(64),
+  layers: z.array(descriptorSchema).min(1).max(1024),
   subject: descriptorSchema.optional(),
   annotations: annotationsSchema.optional(),
 })
@@ -77,6 +77,19 @@ export function packageManifest(payload: { readonly digest: Digest; readonly siz
 /** The manifest of one device's grant. It has no subject: referrers would show the size of the fleet. */
 export function grantManifest(grant: { readonly digest: Digest; readonly size: number }): Blob {
   return manifest(MEDIA.grant, { mediaType: MEDIA.grantLayer, ...grant, annotations: title("grant.age") })
+}
+
+/** The manifest that lists trust metadata by title, such as `image/1.root.json` (FORMAT 10.6). At least one document. */
+export function trustManifest(
+  documents: readonly { readonly name: string; readonly blob: Descriptor }[],
+): Blob {
+  return json(MEDIA.manifest, {
+    schemaVersion: 2,
+    mediaType: MEDIA.manifest,
+    artifactType: MEDIA.trust,
+    config: EMPTY_CONFIG,
+    layers: documents.map(({ name, blob }) => ({ ...blob, annotations: title(name) })),
+  })
 }
 
 /** The manifest that attaches a Sigstore bundle to `subject` (cosign's BUNDLE_SPEC). `createdAt`: RFC 3339. */

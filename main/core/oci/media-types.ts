@@ -8,6 +8,9 @@ export const MEDIA = {
   seal: "application/vnd.sealwright.seal.v1+json",
   payloadLayer: "application/vnd.sealwright.payload.v1+age",
   grantLayer: "application/vnd.sealwright.grant.v1+age",
+  release: "application/vnd.sealwright.release.v1+json",
+  trust: "application/vnd.sealwright.trust.v1+json",
+  trustLayer: "application/vnd.sealwright.trust.metadata.v1+json",
   bundle: "application/vnd.dev.sigstore.bundle.v0.3+json",
 } as const
 

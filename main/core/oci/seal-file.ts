@@ -7,6 +7,7 @@ import {
   parseIndex,
   parseManifest,
   sha256Digest,
+  type Blob,
   type Descriptor,
   type Digest,
   type Manifest,
@@ -21,6 +22,8 @@ const MAX_BUNDLE_BYTES = 4 << 20
 export interface SealPart {
   readonly digest: Digest
   readonly manifest: Manifest
+  /** The manifest as it was written: copies keep its digest. */
+  readonly manifestBlob: Blob
   /** The layer: payload or grant. */
   readonly layer: Descriptor
   /** Where the layer's bytes lie in the .seal file. Their digest is not checked yet. */
@@ -31,6 +34,7 @@ export interface SealPart {
 export interface AttachedBundle {
   readonly subject: Digest
   readonly predicateType: string
+  readonly createdAt: string
   readonly bytes: Uint8Array
 }
 
@@ -38,6 +42,14 @@ export interface SealContents {
   readonly packages: readonly SealPart[]
   readonly grants: readonly SealPart[]
   readonly bundles: readonly AttachedBundle[]
+  /** Trust metadata by name; nothing about it is decided here. */
+  readonly trust: ReadonlyMap<string, TrustEntry>
+}
+
+/** A document of trust metadata: its descriptor, and where its bytes lie. Their digest is not checked yet. */
+export interface TrustEntry {
+  readonly descriptor: Descriptor
+  readonly entry: TarEntry
 }
 
 /**
@@ -45,7 +57,10 @@ export interface SealContents {
  * referred to and every reference must be there, so nothing can be smuggled in or quietly left out. Throws SEAL_MALFORMED,
  * SEAL_TRUNCATED, SEAL_UNSAFE_NAME, SEAL_DIGEST_MISMATCH, SEAL_INCOMPLETE, JSON_MALFORMED.
  */
-export async function readSealFile(file: ByteSource): Promise<SealContents> {
+export async function readSealFile(
+  file: ByteSource,
+  { mayLackPackages = false }: { readonly mayLackPackages?: boolean } = {},
+): Promise<SealContents> {
   if (file.size === 0) throw new AppError("SEAL_MALFORMED", "the file is empty")
   const layout = new Layout(file, await readTar(file))
   checkLayoutFile(await layout.file("oci-layout"))
@@ -60,16 +75,23 @@ export async function readSealFile(file: ByteSource): Promise<SealContents> {
   const packages: SealPart[] = []
   const grants: SealPart[] = []
   const bundles: AttachedBundle[] = []
+  const trust = new Map<string, TrustEntry>()
   for (const descriptor of index.manifests) {
     if (descriptor.mediaType !== MEDIA.manifest)
       throw new AppError("SEAL_MALFORMED", "the seal index lists something that is not a manifest")
-    const manifest = parseManifest(await layout.blob(descriptor, MAX_MANIFEST_BYTES))
+    const bytes = await layout.blob(descriptor, MAX_MANIFEST_BYTES)
+    const manifest = parseManifest(bytes)
+    if (manifest.artifactType === MEDIA.trust) {
+      for (const blob of manifest.layers) addTrust(trust, blob, layout.use(blob))
+      continue
+    }
     const [layer, ...more] = manifest.layers
     if (layer === undefined || more.length > 0)
       throw new AppError("SEAL_MALFORMED", "a manifest must have one layer")
     if (manifest.artifactType === MEDIA.bundle) bundles.push(await readBundle(layout, manifest, layer))
     else {
-      const part = { digest: descriptor.digest, manifest, layer, entry: layout.use(layer) }
+      const manifestBlob = { descriptor, bytes }
+      const part = { digest: descriptor.digest, manifest, manifestBlob, layer, entry: layout.use(layer) }
       if (manifest.artifactType === MEDIA.package && layer.mediaType === MEDIA.payloadLayer)
         packages.push(part)
       else if (manifest.artifactType === MEDIA.grant && layer.mediaType === MEDIA.grantLayer)
@@ -83,10 +105,21 @@ export async function readSealFile(file: ByteSource): Promise<SealContents> {
         throw new AppError("SEAL_MALFORMED", "a package or grant has a subject")
     }
   }
-  if (packages.length === 0) throw new AppError("SEAL_INCOMPLETE", "the file holds no package")
+  if (packages.length === 0 && !mayLackPackages)
+    throw new AppError("SEAL_INCOMPLETE", "the file holds no package")
   await layout.blob(EMPTY_CONFIG, EMPTY_CONFIG.size)
   layout.checkNothingUnused()
-  return { packages, grants, bundles }
+  return { packages, grants, bundles, trust }
+}
+
+function addTrust(trust: Map<string, TrustEntry>, descriptor: Descriptor, entry: TarEntry): void {
+  const name = descriptor.annotations?.["org.opencontainers.image.title"] ?? ""
+  const known = trust.get(name)
+  if (descriptor.mediaType !== MEDIA.trustLayer || name === "")
+    throw new AppError("SEAL_MALFORMED", "a document of trust metadata has no name or another type")
+  if (known !== undefined && known.descriptor.digest !== descriptor.digest)
+    throw new AppError("SEAL_MALFORMED", `two documents are called ${JSON.stringify(name.slice(0, 100))}`)
+  trust.set(name, { descriptor, entry })
 }
 
 async function readBundle(layout: Layout, manifest: Manifest, layer: Descriptor): Promise<AttachedBundle> {
@@ -96,6 +129,7 @@ async function readBundle(layout: Layout, manifest: Manifest, layer: Descriptor)
   return {
     subject: manifest.subject.digest,
     predicateType: manifest.annotations?.["dev.sigstore.bundle.predicateType"] ?? "",
+    createdAt: manifest.annotations?.["org.opencontainers.image.created"] ?? "",
     bytes: await layout.blob(layer, MAX_BUNDLE_BYTES),
   }
 }

@@ -67,7 +67,7 @@ export async function changeTrust(ports: Ports, request: ChangeTrust): Promise<T
 }
 
 /** Signs with what is here; publishes if that is enough, keeps the draft if not. Throws TRUST_INCOMPLETE while another one waits. */
-async function start(ports: Ports, draft: Draft): Promise<boolean> {
+export async function start(ports: Ports, draft: Draft): Promise<boolean> {
   const waiting = await readDraft(ports)
   if (waiting !== null)
     throw new AppError("TRUST_INCOMPLETE", `"${waiting.title}" still waits for signatures`)

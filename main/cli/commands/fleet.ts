@@ -1,0 +1,120 @@
+import { AppError } from "../../contract/errors.ts"
+import type { Register } from "../main.ts"
+import { bytesText, safeText, table } from "../text.ts"
+
+export const registerFleet: Register = (program, run) => {
+  const fleet = program.command("fleet").description("rings of devices, and what they report")
+  fleet
+    .command("ring")
+    .argument("<name>")
+    .argument("[devices...]", "its devices from now on; none shows all rings")
+    .description("set the devices of a ring")
+    .addHelpText("after", "\nExample:\n  sealwright fleet ring pilot press-07 press-08")
+    .action(async (name: string, devices: readonly string[], _options, command) =>
+      run(command, async (context) => {
+        const ring = await context.engine.fleet.setRing({ name, devices: [...devices] })
+        context.print(ring, () => `${ring.name}: ${ring.devices.join(", ") || "no device"}`)
+      }),
+    )
+  fleet
+    .command("rings")
+    .description("all rings")
+    .addHelpText("after", "\nExample:\n  sealwright fleet rings")
+    .action(async (_options, command) =>
+      run(command, async (context) => {
+        const rings = await context.engine.fleet.rings()
+        context.print(rings, () =>
+          rings.map(({ name, devices }) => `${name}: ${devices.join(", ")}`).join("\n"),
+        )
+      }),
+    )
+  fleet
+    .command("trust")
+    .argument("<device>")
+    .argument("<key>", "the public key (PEM) that `device provision` printed")
+    .description("let a device sign receipts")
+    .addHelpText("after", "\nExample:\n  sealwright fleet trust press-07 press-07-receipts.pem")
+    .action(async (device: string, key: string, _options, command) =>
+      run(command, async (context) => {
+        const known = await context.engine.fleet.trustReceipts({ device, key: await context.file(key) })
+        context.print(known, () => `receipts of ${known.name} count from now on`)
+      }),
+    )
+  fleet
+    .command("status")
+    .description("who runs what, who is behind, which receipts fail")
+    .addHelpText("after", "\nExample:\n  sealwright fleet status")
+    .action(async (_options, command) =>
+      run(command, async (context) => {
+        const found = await context.engine.fleet.status()
+        context.print(found, () =>
+          table([
+            ["DEVICE", "RING", "WANTED", "RUNNING", "STATE", "RECEIPTS", "REPORTED"],
+            ...found.map((each) => [
+              each.device,
+              each.ring ?? "–",
+              each.wanted ?? "–",
+              safeText(each.running ?? "–"),
+              `${each.state}${each.detail === "" ? "" : ` (${each.detail})`}`,
+              `${each.receipts.good} good, ${each.receipts.refused} refused`,
+              each.reportedAt ?? "–",
+            ]),
+          ]),
+        )
+      }),
+    )
+  program
+    .command("export")
+    .option("--ring <ring>", "everything the devices of a ring need")
+    .option("--device <name>", "everything one device needs")
+    .requiredOption("-o, --output <file>", "the .seal file to write")
+    .option("--force", "replace the output if it exists")
+    .description("packages, grants, signatures and trust metadata as one file, for a USB stick")
+    .addHelpText("after", "\nExample:\n  sealwright export --ring pilot -o pilot.seal")
+    .action(
+      async (
+        options: {
+          readonly ring?: string
+          readonly device?: string
+          readonly output: string
+          readonly force?: boolean
+        },
+        command,
+      ) =>
+        run(command, async (context) => {
+          const output = { file: await context.file(options.output), replace: options.force === true }
+          const scope = scopeOf(options)
+          const exported = await context.job(async (control) =>
+            context.engine.fleet.export({ scope, output }, control),
+          )
+          context.print(
+            exported,
+            () =>
+              `wrote ${exported.name}: ${bytesText(exported.bytes)} for ${exported.devices} device(s), ${exported.packages} package(s), holds until ${exported.expires ?? "–"}`,
+          )
+        }),
+    )
+  program
+    .command("import")
+    .argument("<file>", ".seal file with receipts of devices")
+    .description("take the receipts that came back")
+    .addHelpText("after", "\nExample:\n  sealwright import press-07.receipts.seal")
+    .action(async (file: string, _options, command) =>
+      run(command, async (context) => {
+        const { receipts } = await context.engine.fleet.import({ file: await context.file(file) })
+        context.print(receipts, () =>
+          receipts
+            .map(({ device, result, reason }) =>
+              `${result} ${device ?? "receipt"} ${safeText(reason)}`.trimEnd(),
+            )
+            .join("\n"),
+        )
+      }),
+    )
+}
+
+function scopeOf({ ring, device }: { readonly ring?: string; readonly device?: string }) {
+  if (ring !== undefined && device === undefined) return { kind: "ring", ring } as const
+  if (device !== undefined && ring === undefined) return { kind: "device", device } as const
+  throw new AppError("USAGE", "give exactly one of --ring and --device")
+}

@@ -1,0 +1,29 @@
+import { engineRouter } from "../../contract/server.ts"
+import type { Jobs } from "../jobs.ts"
+import type { Ports } from "../ports.ts"
+import { commitDevice, deviceStatus, installDevice, rollbackDevice, verifyDevice } from "./install.ts"
+import { writeReceipts } from "./receipts.ts"
+import { provision, syncDevice } from "./sync.ts"
+
+export function deploymentHandlers(ports: Ports, jobs: Jobs) {
+  const os = engineRouter.deployment
+  return {
+    provision: os.provision.handler(async ({ input }) => provision(ports, input)),
+    sync: os.sync.handler(async ({ input, signal }) =>
+      jobs.start(`sync ${input.device}`, async (job) => syncDevice(ports, input, job), signal),
+    ),
+    verify: os.verify.handler(async ({ input, signal }) =>
+      jobs.start(`verify ${input.device}`, async (job) => verifyDevice(ports, input.device, job), signal),
+    ),
+    install: os.install.handler(async ({ input, signal }) =>
+      jobs.start(`install on ${input.device}`, async (job) => installDevice(ports, input, job), signal),
+    ),
+    commit: os.commit.handler(async ({ input }) => commitDevice(ports, input.device)),
+    rollback: os.rollback.handler(async ({ input }) => rollbackDevice(ports, input.device)),
+    status: os.status.handler(async ({ input }) => deviceStatus(ports, input.device)),
+    receipts: os.receipts.handler(async ({ input }) => {
+      const device = await ports.devices.find(input.device)
+      return { receipts: await writeReceipts(ports, device, input.output) }
+    }),
+  }
+}

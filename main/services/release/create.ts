@@ -1,0 +1,112 @@
+/** Packages become a release, and people approve it. */
+import { AppError } from "../../contract/errors.ts"
+import type { CreateRelease } from "../../contract/schema/release.ts"
+import { signStatement } from "../../core/attest/attestation.ts"
+import { attestationType, toStatementBytes } from "../../core/attest/statement.ts"
+import { readAll } from "../../core/bytes/source.ts"
+import { ANY_HARDWARE } from "../../core/policy/deployment.ts"
+import { readSealFile } from "../../core/oci/seal-file.ts"
+import { trustKey } from "../../core/tuf/key.ts"
+import type { FileRef } from "../../contract/schema/base.ts"
+import type { JobContext } from "../jobs.ts"
+import type { OpenFile, Ports } from "../ports.ts"
+import { attachBundle, copyPart } from "../seal-copy.ts"
+import { SealWriter } from "../seal-writer.ts"
+import { chooseSigningKey } from "../signing.ts"
+import { currentPlan } from "../trust/publish.ts"
+import { attach, findRelease, keepRelease, openRelease, sealOf } from "./store.ts"
+
+/** A bundle is a signature and a small statement. */
+const MAX_BUNDLE_BYTES = 4 << 20
+
+/** Copies the packages with their grants and statements into one file. Throws RELEASE_EXISTS: a release never changes. */
+export async function createRelease(ports: Ports, request: CreateRelease, job: JobContext): Promise<void> {
+  const { name } = request
+  if ((await findRelease(ports, name)) !== null)
+    throw new AppError("RELEASE_EXISTS", `there is a release ${name} already`)
+  const output = await ports.files.create(await sealOf(ports, name), { replace: true, isSecret: false })
+  try {
+    const writer = new SealWriter(output)
+    for (const ref of request.packages) {
+      const file = await ports.files.open(ref)
+      try {
+        await copyAll(writer, output, file, job)
+      } finally {
+        await file.close()
+      }
+    }
+    await writer.finish()
+    job.signal.throwIfAborted()
+    await output.commit()
+  } finally {
+    await output.discard()
+  }
+  await keepRelease(ports, {
+    version: 1,
+    name,
+    createdAt: ports.now().toISOString(),
+    hardwareIds: request.hardwareIds.length === 0 ? [ANY_HARDWARE] : [...request.hardwareIds].sort(),
+    content: name,
+  })
+}
+
+async function copyAll(
+  writer: SealWriter,
+  output: Awaited<ReturnType<Ports["files"]["create"]>>,
+  file: OpenFile,
+  job: JobContext,
+): Promise<void> {
+  const contents = await readSealFile(file)
+  const control = job.step(`copy ${file.name}`, file.size)
+  const parts = [...contents.packages, ...contents.grants]
+  for (const part of parts) await copyPart(writer, output, file, part, control)
+  const subjects = new Map(parts.map((part) => [part.digest, part.manifestBlob.descriptor]))
+  for (const bundle of contents.bundles) {
+    const subject = subjects.get(bundle.subject)
+    if (subject !== undefined) await attachBundle(writer, subject, bundle)
+  }
+}
+
+/** One person's signature under a release. Throws ROLE_MISSING unless the trust root lets the key approve. */
+export async function approveRelease(ports: Ports, name: string, keyName: string): Promise<void> {
+  const plan = await currentPlan(ports)
+  const { key, signer } = await chooseSigningKey(ports, keyName)
+  const { keyId } = trustKey(signer.publicKeyPem(), key.name, key.assurance)
+  if (!plan.roles.approver.keys.some((each) => each.keyId === keyId))
+    throw new AppError("ROLE_MISSING", `key ${key.name} is not the key of an approver`)
+  const release = await openRelease(ports, name)
+  try {
+    const sha256 = release.index.descriptor.digest.slice("sha256:".length)
+    const statement = toStatementBytes({
+      subjects: [{ name: "", digest: { sha256 } }],
+      predicateType: attestationType("approval"),
+      predicate: { release: name, createdAt: ports.now().toISOString() },
+    })
+    await attach(ports, release, await signStatement(statement, signer))
+  } finally {
+    await release.file.close()
+  }
+}
+
+/** Statements made elsewhere: validations, approvals of people with their own workspace. */
+export async function attachStatements(
+  ports: Ports,
+  name: string,
+  bundles: readonly FileRef[],
+): Promise<void> {
+  const release = await openRelease(ports, name)
+  try {
+    for (const ref of bundles) {
+      const file = await ports.files.open(ref)
+      try {
+        const tooLarge = () =>
+          new AppError("SIGNATURE_MALFORMED", `${file.name} is too large for a statement`)
+        await attach(ports, release, await readAll(file, MAX_BUNDLE_BYTES, tooLarge))
+      } finally {
+        await file.close()
+      }
+    }
+  } finally {
+    await release.file.close()
+  }
+}

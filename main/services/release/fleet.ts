@@ -1,0 +1,160 @@
+/** Who runs what, from receipts the devices signed. */
+import { z } from "zod"
+import { AppError } from "../../contract/errors.ts"
+import type { FleetDevice, Imported } from "../../contract/schema/release.ts"
+import type { FileRef } from "../../contract/schema/base.ts"
+import { readAttestation, type Attestation } from "../../core/attest/attestation.ts"
+import { attestationType } from "../../core/attest/statement.ts"
+import { parseTrustedKeys, type TrustedKeys } from "../../core/attest/trust.ts"
+import { toUtf8 } from "../../core/bytes/bytes.ts"
+import { readAll } from "../../core/bytes/source.ts"
+import { sha256Digest } from "../../core/oci/manifest.ts"
+import { readSealFile } from "../../core/oci/seal-file.ts"
+import { createDeviceId } from "../../core/policy/device-id.ts"
+import { readJson } from "../../core/policy/release.ts"
+import { receiptSchema } from "../deployment/receipts.ts"
+import type { Ports } from "../ports.ts"
+import { lastDirected } from "./director.ts"
+
+type Receipt = z.infer<typeof receiptSchema>
+
+const MAX_PEM_BYTES = 1 << 16
+
+/** The public half of the key a device signs receipts with, as `device provision` printed it. */
+export async function trustReceipts(ports: Ports, name: string, key: FileRef): Promise<void> {
+  const device = await ports.devices.find(name)
+  const file = await ports.files.open(key)
+  try {
+    const bytes = await readAll(
+      file,
+      MAX_PEM_BYTES,
+      () => new AppError("KEY_UNREADABLE", `${file.name} is too large`),
+    )
+    parseTrustedKeys([{ label: name, pem: Buffer.from(bytes).toString("latin1") }])
+    await ports.documents.write(`receipt-keys/${createDeviceId(device.recipient)}.pem`, bytes)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Takes receipts from a .seal file: those of known devices, signed by them, not seen before. */
+export async function importReceipts(ports: Ports, ref: FileRef): Promise<Imported> {
+  const trust = await receiptKeys(ports)
+  const names = await deviceNames(ports)
+  const file = await ports.files.open(ref)
+  try {
+    const { bundles } = await readSealFile(file, { mayLackPackages: true })
+    const receipts: Imported["receipts"] = []
+    for (const { bytes, predicateType } of bundles) {
+      if (predicateType !== attestationType("receipt")) continue
+      try {
+        const { receipt, device } = readReceipt(bytes, trust, ports.now())
+        const isNew = await keepReceipt(ports, receipt, bytes)
+        receipts.push({ device: names.get(device) ?? device, result: isNew ? "taken" : "known", reason: "" })
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error
+        receipts.push({ device: null, result: "refused", reason: error.message })
+        await keepRefused(ports, bytes, error)
+      }
+    }
+    return { receipts }
+  } finally {
+    await file.close()
+  }
+}
+
+export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
+  const status: FleetDevice[] = []
+  for (const { name, recipient } of await ports.devices.list()) {
+    const deviceId = createDeviceId(recipient)
+    const word = await lastDirected(ports, deviceId)
+    const receipts = await receiptsOf(ports, deviceId)
+    const last = receipts.at(-1)
+    const lastGood = receipts.findLast(({ result }) => result === "committed")
+    const refused = (await ports.documents.list(`receipts-refused/${deviceId}`)).length
+    status.push({
+      device: name,
+      ring: word?.ring ?? null,
+      wanted: word?.release ?? null,
+      counter: word?.counter ?? 0,
+      running: lastGood?.release ?? null,
+      state: stateOf(word, last, lastGood),
+      receipts: { good: receipts.length, refused },
+      reportedAt: last?.time ?? null,
+      detail: last?.detected ?? "",
+    })
+  }
+  return status
+}
+
+function stateOf(
+  word: Awaited<ReturnType<typeof lastDirected>>,
+  last: Receipt | undefined,
+  lastGood: Receipt | undefined,
+): FleetDevice["state"] {
+  if (word === null || word.release === null) return "nothing directed"
+  if (last === undefined) return "no receipt"
+  if (last.result !== "committed") return "failed"
+  return lastGood?.release === word.release ? "current" : "behind"
+}
+
+/** Known device, its own signature, and about itself (Uptane, receipt checks). */
+function readReceipt(
+  bytes: Uint8Array,
+  trust: TrustedKeys,
+  now: Date,
+): { readonly receipt: Receipt; readonly device: string } {
+  const attestation: Attestation = readAttestation(bytes, trust, now)
+  if (attestation.statement.predicateType !== attestationType("receipt"))
+    throw new AppError("SIGNATURE_MISMATCH", "the statement is not a receipt")
+  const parsed = receiptSchema.safeParse(attestation.statement.predicate)
+  if (!parsed.success) throw new AppError("SIGNATURE_MALFORMED", "the receipt has another form")
+  if (parsed.data.deviceId !== attestation.signedBy.label)
+    throw new AppError("SIGNATURE_MISMATCH", "a device signed a receipt of another one")
+  return { receipt: parsed.data, device: parsed.data.deviceId }
+}
+
+/** By its nonce: the same receipt twice, or a copy with the same nonce, counts once. */
+async function keepReceipt(ports: Ports, receipt: Receipt, bytes: Uint8Array): Promise<boolean> {
+  const name = `receipts/${receipt.deviceId}/${receipt.nonce}.json`
+  if ((await ports.documents.read(name)) !== null) return false
+  await ports.documents.write(
+    name,
+    toUtf8(JSON.stringify({ receipt, bundle: Buffer.from(bytes).toString("utf8") })),
+  )
+  return true
+}
+
+async function keepRefused(ports: Ports, bytes: Uint8Array, refusal: AppError): Promise<void> {
+  const name = sha256Digest(bytes).slice("sha256:".length)
+  await ports.documents.write(
+    `receipts-refused/unknown/${name}.json`,
+    toUtf8(JSON.stringify({ code: refusal.code })),
+  )
+}
+
+const keptSchema = z.looseObject({ receipt: receiptSchema })
+
+async function receiptsOf(ports: Ports, deviceId: string): Promise<readonly Receipt[]> {
+  const folder = `receipts/${deviceId}`
+  const receipts: Receipt[] = []
+  for (const name of await ports.documents.list(folder)) {
+    const bytes = await ports.documents.read(`${folder}/${name}`)
+    if (bytes !== null) receipts.push(readJson(keptSchema, bytes, "a kept receipt").receipt)
+  }
+  return receipts.sort((a, b) => a.counter - b.counter || (a.time < b.time ? -1 : 1))
+}
+
+async function receiptKeys(ports: Ports): Promise<TrustedKeys> {
+  const sources = []
+  for (const name of await ports.documents.list("receipt-keys")) {
+    const bytes = await ports.documents.read(`receipt-keys/${name}`)
+    if (bytes !== null)
+      sources.push({ label: name.replace(/\.pem$/, ""), pem: Buffer.from(bytes).toString("latin1") })
+  }
+  return parseTrustedKeys(sources)
+}
+
+async function deviceNames(ports: Ports): Promise<ReadonlyMap<string, string>> {
+  return new Map((await ports.devices.list()).map(({ name, recipient }) => [createDeviceId(recipient), name]))
+}
