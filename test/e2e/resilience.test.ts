@@ -25,7 +25,7 @@ test("keeps the token out of address, history, cookies and stores that outlive t
   await again.getByRole("heading", { name: "This window has no key" }).waitFor()
   expect(await context.cookies()).toEqual([])
   const stored = await page.evaluate(
-    () => JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }),
+    () => JSON.stringify(Object.entries(localStorage)) + JSON.stringify(Object.entries(sessionStorage)),
   )
   expect(stored).not.toContain(token)
   await page.reload()

@@ -28,9 +28,9 @@ export interface Window {
   readonly context: BrowserContext
   /** Console errors and policy violations so far. */
   readonly faults: readonly string[]
-  shoot(name: string): Promise<void>
+  shoot(this: void, name: string): Promise<void>
   /** No serious or critical finding of axe. */
-  checkAccessible(): Promise<void>
+  checkAccessible(this: void): Promise<void>
 }
 
 /** Host and browser for the tests of one suite; `prepare` may fill the workspace before the host starts. */
