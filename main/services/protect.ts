@@ -29,7 +29,7 @@ import { MEDIA } from "../core/oci/media-types.ts"
 import { MODEL_SIGNATURE_NAME } from "../core/oci/payload-archive.ts"
 import { TAR_END, tarHeader, tarPadding } from "../core/oci/tar.ts"
 import { writeGrant } from "../core/policy/grant.ts"
-import { OPEN_POLICY, parsePolicy, type Policy } from "../core/policy/policy.ts"
+import { checkAssurance, OPEN_POLICY, parsePolicy, type Policy } from "../core/policy/policy.ts"
 import type { Edition } from "../core/watermark/embed.ts"
 import { overlayDevice } from "../core/watermark/overlay-apply.ts"
 import type { OverlayBinding } from "../core/watermark/overlay.ts"
@@ -54,6 +54,7 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
   const startedAt = performance.now()
   const targets = await findTargets(ports, request)
   const policy = request.policy === null ? OPEN_POLICY : await readPolicy(ports, request.policy)
+  for (const { device } of targets.devices) checkAssurance(policy, device)
   const signing = await chooseSigningKey(ports, request.signingKey)
   const model = await openModel(ports.files, request.model)
   try {

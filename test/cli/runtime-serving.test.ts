@@ -154,6 +154,23 @@ describe("run", () => {
     ])
   })
 
+  it("is not even granted to a device whose key is not where the policy wants it", async () => {
+    writeFileSync(at("demanding.json"), JSON.stringify({ requiredAssurance: "hardware" }))
+    const refusal = await cliRefusal([
+      ...[
+        "protect",
+        path.join(MODELS, "fashion-cnn.onnx"),
+        "--device",
+        "press-07",
+        "--policy",
+        at("demanding.json"),
+      ],
+      ...["--no-mark", "-o", at("never.seal"), ...workspace],
+    ])
+    expect(refusal).toMatchObject({ code: "ASSURANCE_TOO_LOW", status: 3 })
+    expect(existsSync(at("never.seal"))).toBe(false)
+  })
+
   it.each([
     ["not JSON", "{"],
     ["an unknown field", `{"firewal": {}}`],

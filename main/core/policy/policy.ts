@@ -2,6 +2,7 @@
 import { z } from "zod"
 import { AppError } from "../../contract/errors.ts"
 import { parseJson } from "../bytes/json.ts"
+import { assuranceSchema, type Assurance } from "../../contract/schema/base.ts"
 import { levelSchema } from "../../contract/schema/runtime.ts"
 import { DEFAULT_FIREWALL, firewallSchema } from "./firewall/rules.ts"
 
@@ -12,6 +13,8 @@ export const policySchema = z.strictObject({
   notAfter: z.iso.datetime().nullable(),
   /** Weakest runtime level that may hold the plaintext. */
   minimumRuntime: levelSchema,
+  /** Least proof of where the device's key lives; the desk refuses to issue a grant below it. */
+  requiredAssurance: assuranceSchema.default("software"),
   firewall: firewallSchema.default(DEFAULT_FIREWALL),
 })
 export type Policy = z.infer<typeof policySchema>
@@ -22,12 +25,13 @@ export const OPEN_POLICY: Policy = {
   notBefore: null,
   notAfter: null,
   minimumRuntime: "R0",
+  requiredAssurance: "software",
   firewall: DEFAULT_FIREWALL,
 }
 
 /** A policy as people write it: what is left out is as in OPEN_POLICY, also inside the firewall. */
 const writtenSchema = policySchema
-  .partial({ version: true, notBefore: true, notAfter: true, minimumRuntime: true })
+  .partial({ version: true, notBefore: true, notAfter: true, minimumRuntime: true, requiredAssurance: true })
   .extend({
     firewall: firewallSchema
       .partial()
@@ -72,5 +76,19 @@ export function checkWindow(policy: Policy, now: Date): void {
   }
   if (policy.notAfter !== null && now > new Date(policy.notAfter)) {
     throw new AppError("POLICY_EXPIRED", `the grant was valid until ${policy.notAfter}`)
+  }
+}
+
+/** Throws ASSURANCE_TOO_LOW for a device whose key is not proven to be where the policy wants it. */
+export function checkAssurance(
+  policy: Policy,
+  device: { readonly name: string; readonly assurance: Assurance },
+): void {
+  const { options } = assuranceSchema
+  if (options.indexOf(device.assurance) < options.indexOf(policy.requiredAssurance)) {
+    throw new AppError(
+      "ASSURANCE_TOO_LOW",
+      `${device.name} has level ${device.assurance}, and the policy demands ${policy.requiredAssurance}`,
+    )
   }
 }
