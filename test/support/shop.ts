@@ -153,6 +153,8 @@ export class Fleet {
         signingKey: "press",
         escrow: [],
         mode: options.mode ?? "fleet",
+        // Too small to carry a mark; releases are what is tested here.
+        mark: null,
         output: await outputOf(this.desk, seal),
       }),
     )

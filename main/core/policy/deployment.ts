@@ -28,7 +28,8 @@ const targetSchema = z.strictObject({
   /** The package, which is in the release's index. */
   ociManifest: digestSchema,
   grant: digestSchema,
-  policy: policySchema.nullable(),
+  /** Without the firewall: that is for the device alone, and canonical JSON knows no fractions. */
+  policy: policySchema.omit({ firewall: true }).nullable(),
   encryption: z.strictObject({ format: z.literal("age-encryption.org/v1"), recipient: z.string().max(8192) }),
 })
 export type DeploymentTarget = z.infer<typeof targetSchema>

@@ -179,8 +179,14 @@ async function ordersFor(
 ): Promise<readonly OpenOrder[]> {
   const grants = new Map<string, GrantFor>()
   for (const { digest } of release.contents.packages) {
-    for (const { grant, device, policy } of await issuedFor(ports, digest))
+    for (const {
+      grant,
+      device,
+      policy: { firewall, ...policy },
+    } of await issuedFor(ports, digest)) {
+      void firewall
       grants.set(device, { package: digest, grant, policy })
+    }
   }
   const orders: OpenOrder[] = []
   for (const device of devices) {
