@@ -44,6 +44,8 @@ export function Palette({ route }: { readonly route: Route }) {
       nothingFound="No action of that name"
       limit={12}
       lockScroll={false}
+      attributes={{ content: { "aria-label": "Actions" } }}
+      styles={{ actionDescription: { opacity: 1 } }}
       transitionProps={{ duration: 80 }}
       searchProps={{
         leftSection: <IconSearch size={16} aria-hidden />,

@@ -14,7 +14,9 @@ export function confirmLoss(options: {
     title: options.title,
     children: <Text size="sm">{options.loss}</Text>,
     labels: { confirm: options.verb, cancel: "Keep" },
-    confirmProps: { color: "red", size: "xs" },
+    closeButtonProps: { "aria-label": "Close" },
+    // The middle red is too light for small white letters.
+    confirmProps: { color: "red.9", size: "xs" },
     cancelProps: { size: "xs", "data-autofocus": true },
     onConfirm: () => {
       options.onConfirm().catch(showFailure)
