@@ -119,7 +119,10 @@ describe("a device refuses", () => {
     const snapshot = [...swapped.trust.keys()].find((name) => /^devices\/.*snapshot/.test(name))
     const bytes = await before.director.read(path.basename(snapshot ?? ""), 1 << 20)
     const mixed = withFiles(after.director, new Map([["2.snapshot.json", bytes ?? new Uint8Array(0)]]))
-    expect(await codeOf(judge({ ...after, director: mixed }))).toBe("METADATA_MISMATCH")
+    // ECDSA signatures differ in length: a longer document is refused by its size, before it is hashed.
+    expect(["METADATA_MISMATCH", "METADATA_TOO_LARGE"]).toContain(
+      await codeOf(judge({ ...after, director: mixed })),
+    )
   })
 
   test("a director that was taken over and names what no release manager signed", async () => {
