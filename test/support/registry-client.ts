@@ -14,11 +14,11 @@ export interface ClientOptions {
   readonly signal?: AbortSignal
 }
 
-/** Retries come at once, silence is noticed soon. */
+/** Retries come at once. Silence is allowed for: a busy computer is silent too. */
 const IMPATIENT = {
   retry: { attempts: 4, baseMs: 1, capMs: 1000 },
-  idleMs: 300,
-  documentMs: 600,
+  idleMs: 20_000,
+  documentMs: 20_000,
 } as const
 
 export function openRemote(repository: string, options: ClientOptions = {}): Repository {

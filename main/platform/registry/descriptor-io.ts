@@ -1,6 +1,6 @@
 /** Reading and writing stretches of files that somebody else opened, and hashing what passes. */
 import { createHash, type Hash } from "node:crypto"
-import { read, write, writev } from "node:fs"
+import { read, write } from "node:fs"
 import { promisify } from "node:util"
 import { AppError } from "../../contract/errors.ts"
 import { toDigest } from "../../core/oci/manifest.ts"
@@ -12,7 +12,6 @@ export const STRETCH_BYTES = 1 << 20
 
 const readAt = promisify(read)
 const writeAt = promisify(write)
-const writeManyAt = promisify(writev)
 
 /** Fills `buffer` from `offset`. Throws FILE_CHANGED when the file ends before. */
 export async function readFully(file: number, buffer: Buffer, offset: number): Promise<void> {
@@ -36,21 +35,6 @@ export async function writeFully(file: number, bytes: Uint8Array, offset: number
     )
     done += bytesWritten
   }
-}
-
-/** As `writeFully`, for bytes that came in pieces: one call to the system for all of them. */
-export async function writePieces(
-  file: number,
-  pieces: readonly Uint8Array[],
-  offset: number,
-): Promise<void> {
-  let total = 0
-  for (const piece of pieces) total += piece.length
-  const { bytesWritten } = await writeManyAt(file, pieces, offset).catch((error: unknown) => {
-    throw writeError("the package", error)
-  })
-  if (bytesWritten < total)
-    await writeFully(file, Buffer.concat(pieces).subarray(bytesWritten), offset + bytesWritten)
 }
 
 /**

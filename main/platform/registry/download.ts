@@ -1,9 +1,9 @@
 /** A blob from a registry to a file: hashed as it comes, continued where it broke off, in constant memory. */
-import { createHash, type Hash } from "node:crypto"
 import { AppError } from "../../contract/errors.ts"
 import { toDigest } from "../../core/oci/manifest.ts"
 import type { BlobName, BlobTarget, OnBytes } from "../../services/ports/registry.ts"
-import { STRETCH_BYTES, writePieces } from "./descriptor-io.ts"
+import { createBlobHash, type BlobHash } from "./blob-hash.ts"
+import { STRETCH_BYTES, writeFully } from "./descriptor-io.ts"
 import type { Answer } from "./http.ts"
 import type { RegistrySession } from "./session.ts"
 
@@ -79,13 +79,17 @@ class Arrived {
   readonly #blob: BlobName
   readonly #target: BlobTarget
   readonly #onBytes: OnBytes
-  #hash: Hash = createHash("sha256")
+  #hash: BlobHash = createBlobHash()
+  /** Filled in turn: one receives while the other is hashed and written. */
+  readonly #stretches: readonly [Buffer, Buffer]
   #bytes = 0
 
   constructor(blob: BlobName, target: BlobTarget, onBytes: OnBytes) {
     this.#blob = blob
     this.#target = target
     this.#onBytes = onBytes
+    const length = Math.max(1, Math.min(STRETCH_BYTES, blob.size))
+    this.#stretches = [Buffer.allocUnsafeSlow(length), Buffer.allocUnsafeSlow(length)]
   }
 
   get bytes(): number {
@@ -93,42 +97,45 @@ class Arrived {
   }
 
   startOver(): void {
-    this.#hash = createHash("sha256")
+    this.#hash = createBlobHash()
     this.#bytes = 0
     this.#onBytes(0)
   }
 
-  /** Takes the body; what came before a failure is kept. While one stretch is written the next one arrives. */
+  /** Takes the body; what came before a failure is kept. While one stretch is hashed and written the next one fills. */
   async take(answer: Answer): Promise<void> {
-    let pieces: Buffer[] = []
-    let waiting = 0
-    let written: Promise<void> = Promise.resolve()
+    let [filling, other] = this.#stretches
+    let filled = 0
+    let settled: Promise<unknown> = Promise.resolve()
     const flush = async () => {
-      const [stretch, length] = [pieces, waiting]
-      pieces = []
-      waiting = 0
-      await written
-      for (const piece of stretch) this.#hash.update(piece)
+      await settled
+      const stretch = filling.subarray(0, filled)
       const at = this.#bytes
-      this.#bytes += length
-      written = writePieces(this.#target.file, stretch, this.#target.offset + at)
-      written.catch(() => {}) // met when it is awaited
+      this.#bytes += filled
+      filled = 0
+      ;[filling, other] = [other, filling]
+      const offset = this.#target.offset + at
+      settled = Promise.all([this.#hash.update(stretch), writeFully(this.#target.file, stretch, offset)])
+      settled.catch(() => {}) // met when it is awaited
       this.#onBytes(this.#bytes)
     }
     try {
       for await (const piece of answer.body) {
-        if (this.#bytes + waiting + piece.length > this.#blob.size)
+        if (this.#bytes + filled + piece.length > this.#blob.size)
           throw new AppError(
             "REGISTRY_MISBEHAVED",
             `the registry sends more than the ${this.#blob.size} bytes due`,
           )
-        pieces.push(piece)
-        waiting += piece.length
-        if (waiting >= STRETCH_BYTES) await flush()
+        for (let taken = 0; taken < piece.length;) {
+          const length = piece.copy(filling, filled, taken)
+          taken += length
+          filled += length
+          if (filled === filling.length) await flush()
+        }
       }
     } finally {
-      if (waiting > 0) await flush()
-      await written
+      if (filled > 0) await flush()
+      await settled
     }
     if (this.#bytes < this.#blob.size) {
       // A body that ends cleanly and short is a lie, not an accident of the network.
@@ -140,7 +147,7 @@ class Arrived {
   }
 
   checkDigest(): void {
-    if (toDigest(this.#hash.digest()) !== this.#blob.digest)
+    if (toDigest(this.#hash.finish()) !== this.#blob.digest)
       throw new AppError(
         "REGISTRY_DIGEST_MISMATCH",
         `what the registry sent is not ${this.#blob.digest.slice(0, 19)}…`,

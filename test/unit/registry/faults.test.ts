@@ -172,9 +172,13 @@ describe("a download", () => {
   })
 
   test("on which nothing moves is tried again, and given up in the end", async () => {
-    const there = await place(inOrder({ stall: true, after: 1 << 20 }, { stall: true }))
+    const idleMs = 1_500
+    const there = await place(inOrder({ stall: true, after: 1 << 20 }, { stall: true }), {
+      patience: { idleMs },
+    })
     expect((await fetch(there)).equals(BYTES)).toBe(true)
-    const silent = await place(always({ stall: true }))
+    const retry = { attempts: 2, baseMs: 1, capMs: 1 }
+    const silent = await place(always({ stall: true }), { patience: { idleMs: 300, retry } })
     await expect(fetch(silent)).toFailWithCode("REGISTRY_UNREACHABLE")
   })
 
@@ -269,6 +273,7 @@ describe("a manifest", () => {
           response.on("close", () => clearInterval(timer))
         },
       }),
+      { patience: { documentMs: 500, retry: { attempts: 2, baseMs: 1, capMs: 1 } } },
     )
     await expect(repository.manifest("v1")).toFailWithCode("REGISTRY_UNREACHABLE")
   })
