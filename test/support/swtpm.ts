@@ -82,10 +82,11 @@ async function freePortPair(): Promise<number> {
     const address = first.address()
     const port = typeof address === "object" && address !== null ? address.port : 0
     const second = net.createServer().listen(port + 1, "127.0.0.1")
-    const isFree = await Promise.race([
-      once(second, "listening").then(() => true),
-      once(second, "error").then(() => false),
-    ])
+    // `once` rejects on "error" whatever it waits for.
+    const isFree = await once(second, "listening").then(
+      () => true,
+      () => false,
+    )
     first.close()
     second.close()
     if (isFree && port < 65_535) return port
