@@ -1,10 +1,10 @@
 /** Small files of a workspace, one record a file: written whole or not at all, readable by their owner alone. */
-import { randomBytes } from "node:crypto"
-import { chmod, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises"
+import { chmod, mkdir, open, readdir, readFile, rm } from "node:fs/promises"
 import path from "node:path"
 import type { z } from "zod"
 import { AppError, type ErrorCode } from "../../contract/errors.ts"
 import { parseJson } from "../../core/bytes/json.ts"
+import { codeOf, guardWorkspace, missingAsNull, replacePrivate } from "./private-files.ts"
 
 /** Names are file names here, so they are as plain as file names can be. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
@@ -37,7 +37,7 @@ export class Records<T> {
   /** Adds the record, or puts it in the place of the one there is. */
   async replace(name: string, record: T): Promise<void> {
     checkName(name)
-    await overwritePrivate(this.#pathOf(name), JSON.stringify(record, null, 2))
+    await replacePrivate(this.#pathOf(name), JSON.stringify(record, null, 2))
   }
 
   async find(name: string): Promise<T> {
@@ -83,93 +83,39 @@ const SUFFIX = ".json"
 /** Writes a new file for its owner alone; `exists` is thrown when the name is taken. */
 export async function writePrivate(filePath: string, text: string, exists: AppError): Promise<void> {
   const folder = path.dirname(filePath)
-  await guard(async () => {
+  await guardWorkspace(async () => {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await chmod(folder, 0o700)
   })
-  const partial = `${filePath}.${randomBytes(6).toString("hex")}.partial`
   // Taking the name first makes two writers of one name meet here and not later.
-  const claim = await guard(async () =>
+  const claim = await guardWorkspace(async () =>
     open(filePath, "wx", 0o600).catch((error: unknown) => takenAsNull(error)),
   )
   if (claim === null) throw exists
   await claim.close()
   try {
-    await guard(async () => {
-      const handle = await open(partial, "wx", 0o600)
-      try {
-        await handle.writeFile(text)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await rename(partial, filePath)
-    })
+    await replacePrivate(filePath, text)
   } catch (error) {
-    await rm(partial, { force: true })
     await rm(filePath, { force: true })
     throw error
   }
 }
 
-/** Writes a file for its owner alone, in the place of the one there is. */
-async function overwritePrivate(filePath: string, text: string): Promise<void> {
-  const partial = `${filePath}.${randomBytes(6).toString("hex")}.partial`
-  await guard(async () => mkdir(path.dirname(filePath), { recursive: true, mode: 0o700 }))
-  try {
-    await guard(async () => {
-      const handle = await open(partial, "wx", 0o600)
-      try {
-        await handle.writeFile(text)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await rename(partial, filePath)
-    })
-  } catch (error) {
-    await rm(partial, { force: true })
-    throw error
-  }
-}
-
 export async function readIfThere(filePath: string): Promise<Uint8Array | null> {
-  return guard(async () => readFile(filePath).catch((error: unknown) => missingAsNull(error)))
+  return guardWorkspace(async () => readFile(filePath).catch((error: unknown) => missingAsNull(error)))
 }
 
 export async function listFolder(folder: string): Promise<readonly string[]> {
-  return guard(async () => readdir(folder).catch((error: unknown) => missingAsNull(error))).then(
+  return guardWorkspace(async () => readdir(folder).catch((error: unknown) => missingAsNull(error))).then(
     (names) => names ?? [],
   )
 }
 
 export async function removeFile(filePath: string): Promise<void> {
-  await guard(async () => rm(filePath))
-}
-
-async function guard<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action()
-  } catch (error) {
-    const code = codeOf(error)
-    if (code === "ENOSPC" || code === "EDQUOT")
-      throw new AppError("NO_SPACE", "the volume of the workspace is full", { cause: error })
-    if (code.startsWith("E"))
-      throw new AppError("WORKSPACE_UNUSABLE", `the workspace cannot be used (${code})`, { cause: error })
-    throw error
-  }
-}
-
-function missingAsNull(error: unknown): null {
-  if (codeOf(error) === "ENOENT") return null
-  throw error
+  await guardWorkspace(async () => rm(filePath))
 }
 
 function takenAsNull(error: unknown): null {
   if (codeOf(error) === "EEXIST") return null
   throw error
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : ""
 }
