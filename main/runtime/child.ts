@@ -3,51 +3,22 @@
  * private socket as descriptor 3, loads one model, answers inference requests, and ends when the socket closes. Nothing is
  * ever written to disk from here.
  */
-import { Socket } from "node:net"
-import { AppError, toAppError } from "../contract/errors.ts"
+import { AppError } from "../contract/errors.ts"
 import { runtimeRequestSchema, type RuntimeReply, type RuntimeRequest } from "../contract/runtime-protocol.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { nativeLockdown } from "../../native/lib/lockdown.ts"
-import { frameParts, FrameReader, type Frame } from "../core/bytes/frames.ts"
 import { loadPlain, loadSealed, type PlainFile } from "./load.ts"
-import { ModelSession, type TensorBytes } from "./session.ts"
+import { serveRequests } from "./serve-requests.ts"
+import { ModelSession } from "./session.ts"
 import { applySteps } from "./steps.ts"
 
-const CHANNEL = 3
-/** Largest request: a batch of inputs. */
-const MAX_REQUEST_BYTES = 2 ** 32
-
-const channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
-const frames = new FrameReader(MAX_REQUEST_BYTES)
 const native = nativeLockdown()
 let session: ModelSession | null = null
-/** Requests are answered one at a time and in order. */
-let queue: Promise<void> = Promise.resolve()
-
-channel.on("data", (bytes) => {
-  for (const frame of frames.push(bytes)) {
-    const before = queue
-    queue = (async () => {
-      await before
-      await handle(frame)
-    })()
-  }
-})
-// The engine is gone, or done with us: there is nobody to answer and nothing to keep.
-channel.on("close", () => process.exit(0))
-channel.on("error", () => process.exit(0))
+const reply = serveRequests<RuntimeReply>(async (header, body) =>
+  answer(runtimeRequestSchema.parse(header), body),
+)
 
 reply({ kind: "ready", steps: [...applySteps(process.env)] })
-
-async function handle(frame: Frame): Promise<void> {
-  try {
-    const request = runtimeRequestSchema.parse(frame.header)
-    await answer(request, frame.body)
-  } catch (error) {
-    const failure = toAppError(error)
-    reply({ kind: "failed", code: failure.code, message: failure.message })
-  }
-}
 
 async function answer(request: RuntimeRequest, body: Uint8Array<ArrayBuffer>): Promise<void> {
   switch (request.kind) {
@@ -114,15 +85,4 @@ function release(...memories: readonly Uint8Array<ArrayBuffer>[]): void {
     wipe(memory)
     memory.buffer.transfer(0)
   }
-}
-
-function reply(header: RuntimeReply, bodies: readonly TensorBytes[] = []): void {
-  channel.cork()
-  for (const part of frameParts(
-    header,
-    bodies.map((tensor) => tensor.bytes),
-  )) {
-    channel.write(part)
-  }
-  channel.uncork()
 }

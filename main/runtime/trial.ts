@@ -3,50 +3,23 @@
  * what a mark costs can be measured before anything is made. Started with the model's files open and a private socket as
  * descriptor 3; nothing is ever written to disk from here, and everything ends with the socket.
  */
-import { Socket } from "node:net"
-import { AppError, toAppError } from "../contract/errors.ts"
+import { AppError } from "../contract/errors.ts"
 import { trialRequestSchema, type TrialReply, type TrialRequest } from "../contract/trial-protocol.ts"
 import { wipe } from "../core/bytes/bytes.ts"
-import { frameParts, FrameReader, type Frame } from "../core/bytes/frames.ts"
 import { loadPlain, type PlainFile } from "./load.ts"
+import { serveRequests } from "./serve-requests.ts"
 import { ModelSession, type TensorBytes } from "./session.ts"
-
-const CHANNEL = 3
-/** Largest request: all weights of a model. */
-const MAX_REQUEST_BYTES = 2 ** 32
 
 interface Batch {
   readonly inputs: Extract<TrialRequest, { readonly kind: "batch" }>["inputs"]
   readonly body: Uint8Array<ArrayBuffer>
 }
 
-const channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
-const frames = new FrameReader(MAX_REQUEST_BYTES)
 const batches: Batch[] = []
 let files: readonly PlainFile[] = []
-let queue: Promise<void> = Promise.resolve()
-
-channel.on("data", (bytes) => {
-  for (const frame of frames.push(bytes)) {
-    const before = queue
-    queue = (async () => {
-      await before
-      await handle(frame)
-    })()
-  }
-})
-channel.on("close", () => process.exit(0))
-channel.on("error", () => process.exit(0))
-
-async function handle(frame: Frame): Promise<void> {
-  try {
-    const request = trialRequestSchema.parse(frame.header)
-    await answer(request, frame.body)
-  } catch (error) {
-    const failure = toAppError(error)
-    reply({ kind: "failed", code: failure.code, message: failure.message })
-  }
-}
+const reply = serveRequests<TrialReply>(async (header, body) =>
+  answer(trialRequestSchema.parse(header), body),
+)
 
 async function answer(request: TrialRequest, body: Uint8Array<ArrayBuffer>): Promise<void> {
   switch (request.kind) {
@@ -106,15 +79,4 @@ async function tryBatches(session: ModelSession, wanted: readonly number[]): Pro
     { kind: "tried", batches: results.map((outputs) => outputs.map((output) => output.header)) },
     results.flat(),
   )
-}
-
-function reply(header: TrialReply, bodies: readonly TensorBytes[] = []): void {
-  channel.cork()
-  for (const part of frameParts(
-    header,
-    bodies.map((tensor) => tensor.bytes),
-  )) {
-    channel.write(part)
-  }
-  channel.uncork()
 }

@@ -12,7 +12,8 @@ import type {
   Tensor,
 } from "../../services/ports.ts"
 import { whyNoLauncher } from "./command.ts"
-import { CHANNEL, Runtime } from "./process.ts"
+import { CHANNEL } from "./answering-child.ts"
+import { Runtime } from "./process.ts"
 
 const HIGHEST: RuntimeLevel = "R2"
 const NO_BYTES = new Uint8Array(0)
