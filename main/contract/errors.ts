@@ -266,7 +266,7 @@ const TABLE = {
     "Run `sealwright fleet ring list`, or make it with `sealwright fleet ring set`.",
   ],
 
-  // Keys in files, keyrings, TPMs and tokens.
+  // Keys in files, TPMs and tokens.
   PROMPT_UNAVAILABLE: [
     EXIT.key,
     "Run the command in a terminal, or hand the answer over with --passphrase-fd N or --pin-fd N.",
@@ -340,10 +340,6 @@ const TABLE = {
   RUNTIME_LEVEL: [
     EXIT.refused,
     "Run `sealwright doctor` to see which level this machine reaches and what would raise it.",
-  ],
-  RUNTIME_MEMORY: [
-    EXIT.unavailable,
-    "Raise the limit of locked memory (RLIMIT_MEMLOCK, LimitMEMLOCK= in a systemd unit) or free some memory.",
   ],
   NATIVE_MISSING: [
     EXIT.unavailable,

@@ -304,7 +304,7 @@ export interface RuntimeOptions {
 export interface RuntimeLauncher {
   /**
    * Starts a process, loads the model in it. Throws RUNTIME_LEVEL before any key is handed over when the process did not
-   * reach what is wanted; MODEL_UNSUPPORTED, RUNTIME_MEMORY, RUNTIME_FAILED and what opening a payload throws.
+   * reach what is wanted; MODEL_UNSUPPORTED, RUNTIME_FAILED and what opening a payload throws.
    */
   start(model: ModelSource, options: RuntimeOptions, signal: AbortSignal): Promise<RuntimeProcess>
   /** What a runtime on this machine reaches, by starting one without a model. */

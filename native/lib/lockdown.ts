@@ -29,7 +29,6 @@ interface LockdownAddon {
   readonly lockDown: () => readonly (readonly [string, boolean, string])[]
   readonly heapStatistics: () => readonly number[]
   readonly wipeStack: () => void
-  readonly touchAhead: (bytes: number) => boolean
 }
 
 export interface NativeLockdown {
@@ -38,8 +37,6 @@ export interface NativeLockdown {
   readonly heapStatistics: () => HeapStatistics
   /** Zeroes what finished calls left on the stack of this thread. */
   readonly wipeStack: () => void
-  /** Has threads touch that many unused bytes of the heap. False when the limit of locked memory does not reach so far. */
-  readonly touchAhead: (bytes: number) => boolean
 }
 
 /** `null` where the addon is not built or the platform has no such measures. */
@@ -56,6 +53,5 @@ export function nativeLockdown(): NativeLockdown | null {
       return { isArmed: isArmed === 1, isSecret: isSecret === 1, mapped, used, live, peak, unlocked, refused }
     },
     wipeStack: raw.wipeStack,
-    touchAhead: raw.touchAhead,
   }
 }

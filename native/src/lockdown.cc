@@ -17,7 +17,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "filters.h"
 #include "secret_heap.h"
@@ -205,45 +204,12 @@ napi_value WipeStack(napi_env, napi_callback_info) {
   return nullptr;
 }
 
-/**
- * touchAhead(bytes): has threads touch memory that was never used, so that who needs it next need not wait for the kernel.
- * False when the limit of locked memory is below that.
- */
-napi_value TouchAhead(napi_env env, napi_callback_info info) {
-  napi_value arguments[1], result = nullptr;
-  uint64_t bytes = 0;
-  if (!ReadArguments(env, info, arguments) || !ReadCount(env, arguments[0], &bytes)) return nullptr;
-  auto* reserve = HeapFunction<secret_heap_reserve_function>("secret_heap_reserve");
-  auto* fresh = HeapFunction<secret_heap_fresh_function>("secret_heap_fresh");
-  const bool is_there = reserve == nullptr || fresh == nullptr || reserve(bytes) != 0;
-  if (is_there && fresh != nullptr) {
-    constexpr size_t kBlock = 1 << 20, kPage = 4096;
-    size_t mapped = 0;
-    auto* from = static_cast<uint8_t*>(fresh(&mapped));
-    const size_t size = bytes < mapped ? bytes : mapped;
-    const unsigned threads = std::thread::hardware_concurrency() > 1 ? 2 : 1;
-    for (unsigned i = 0; i < threads; i++) {
-      std::thread([from, size, i, threads] {
-        for (size_t block = i * kBlock; block < size; block += threads * kBlock) {
-          // Its owner may be writing there at this moment: an atomic or with nothing changes nothing.
-          for (size_t at = block; at < size && at < block + kBlock; at += kPage) {
-            __atomic_fetch_or(from + at, 0, __ATOMIC_RELAXED);
-          }
-        }
-      }).detach();
-    }
-  }
-  napi_get_boolean(env, is_there, &result);
-  return result;
-}
-
 }  // namespace
 
 void AddLockdown(napi_env env, napi_value exports) {
   AddFunction(env, exports, "lockDown", LockDown);
   AddFunction(env, exports, "heapStatistics", ReadHeapStatistics);
   AddFunction(env, exports, "wipeStack", WipeStack);
-  AddFunction(env, exports, "touchAhead", TouchAhead);
 }
 
 }  // namespace sealwright

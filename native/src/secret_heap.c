@@ -612,20 +612,3 @@ EXPORT void secret_heap_wipe_stack(void) {
   }
   if (lowest != NULL) wipe_below(lowest);
 }
-
-/** Where the next run of memory that was never used begins, and how much of what follows is mapped. */
-EXPORT void* secret_heap_fresh(size_t* bytes) {
-  pthread_mutex_lock(&runs);
-  void* from = at(top);
-  *bytes = mapped - top * UNIT;
-  pthread_mutex_unlock(&runs);
-  return from;
-}
-
-/** Maps memory for `bytes` more, so that it can be touched beforehand. False when the limit does not allow it. */
-EXPORT int secret_heap_reserve(size_t bytes) {
-  pthread_mutex_lock(&runs);
-  const bool done = reach(top + (bytes + UNIT - 1) / UNIT);
-  pthread_mutex_unlock(&runs);
-  return done;
-}

@@ -26,8 +26,6 @@ extern "C" {
 #endif
 typedef void secret_heap_statistics_function(struct secret_heap_statistics*);
 typedef void secret_heap_wipe_stack_function(void);
-typedef void* secret_heap_fresh_function(size_t* bytes);
-typedef int secret_heap_reserve_function(size_t bytes);
 #ifdef __cplusplus
 }
 #endif
