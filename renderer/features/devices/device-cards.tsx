@@ -11,7 +11,7 @@ import { Digest } from "../../ui/digest.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { agoText } from "../../ui/units.ts"
 
-const CARD_HEIGHT = 116
+const CARD_HEIGHT = 136
 const CARD_WIDTH = 300
 
 /** Rows of cards, of which only those in sight exist. */
