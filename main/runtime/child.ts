@@ -8,13 +8,13 @@ import { runtimeRequestSchema, type RuntimeReply, type RuntimeRequest } from "..
 import { wipe } from "../core/bytes/bytes.ts"
 import { nativeLockdown } from "../../native/lib/lockdown.ts"
 import { loadPlain, loadSealed, type PlainFile } from "./load.ts"
-import { serveRequests } from "./serve-requests.ts"
+import { serveRequests, type Send } from "./serve-requests.ts"
 import { ModelSession } from "./session.ts"
 import { applySteps } from "./steps.ts"
 
 const native = nativeLockdown()
 let session: ModelSession | null = null
-const reply = serveRequests<RuntimeReply>(async (header, body) =>
+const reply: Send<RuntimeReply> = serveRequests(async (header, body) =>
   answer(runtimeRequestSchema.parse(header), body),
 )
 

@@ -14,14 +14,17 @@ const MAX_REQUEST_BYTES = 2 ** 32
 
 type Failure = { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string }
 
+/** Sends a reply: its header, and the tensors whose bytes follow. */
+export type Send<Reply extends object> = (header: Reply, tensors?: readonly TensorBytes[]) => void
+
 /** `answer` is given each request as it came; what it throws is the reply. Returns what sends a reply. */
-export function serveRequests<Reply extends object>(
+export function serveRequests(
   answer: (header: Json, body: Uint8Array<ArrayBuffer>) => Promise<void>,
-): (header: Reply | Failure, tensors?: readonly TensorBytes[]) => void {
+): Send<object> {
   const channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
   const frames = new FrameReader(MAX_REQUEST_BYTES)
   let queue: Promise<void> = Promise.resolve()
-  const reply = (header: Reply | Failure, tensors: readonly TensorBytes[] = []) => {
+  const reply = (header: object, tensors: readonly TensorBytes[] = []) => {
     channel.cork()
     for (const part of frameParts(
       header,
@@ -39,7 +42,8 @@ export function serveRequests<Reply extends object>(
           await answer(header, body)
         } catch (error) {
           const { code, message } = toAppError(error)
-          reply({ kind: "failed", code, message })
+          const failure: Failure = { kind: "failed", code, message }
+          reply(failure)
         }
       })()
     }

@@ -7,7 +7,7 @@ import { AppError } from "../contract/errors.ts"
 import { trialRequestSchema, type TrialReply, type TrialRequest } from "../contract/trial-protocol.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { loadPlain, type PlainFile } from "./load.ts"
-import { serveRequests } from "./serve-requests.ts"
+import { serveRequests, type Send } from "./serve-requests.ts"
 import { ModelSession, type TensorBytes } from "./session.ts"
 
 interface Batch {
@@ -17,7 +17,7 @@ interface Batch {
 
 const batches: Batch[] = []
 let files: readonly PlainFile[] = []
-const reply = serveRequests<TrialReply>(async (header, body) =>
+const reply: Send<TrialReply> = serveRequests(async (header, body) =>
   answer(trialRequestSchema.parse(header), body),
 )
 
