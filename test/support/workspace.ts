@@ -36,7 +36,7 @@ export interface CliOptions {
   readonly env?: NodeJS.ProcessEnv
   /** What file descriptors 3, 4… hold, for options that take one. */
   readonly descriptors?: readonly string[]
-  /** Called when something appears on standard error, with a way to signal the process. */
+  /** Called when something appears on standard error, with a way to signal the process; only the first signal is sent. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
   readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
 }
@@ -57,13 +57,19 @@ export async function cli(args: readonly string[], options: CliOptions = {}): Pr
   })
   let stdout = ""
   let stderr = ""
+  // A second signal would meet a process that is ending and no longer catches any.
+  let isSignalled = false
+  const kill = (signal: NodeJS.Signals) => {
+    if (!isSignalled) child.kill(signal)
+    isSignalled = true
+  }
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     stdout += text
-    options.onStdout?.(text, (signal) => child.kill(signal))
+    options.onStdout?.(text, kill)
   })
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr += text
-    options.onStderr?.(text, (signal) => child.kill(signal))
+    options.onStderr?.(text, kill)
   })
   return new Promise((resolve, reject) => {
     child.once("error", reject)
