@@ -55,6 +55,11 @@ const AREAS: readonly Area[] = [
     packages: ["node:*", "ws", "zod", "@orpc/server"],
   },
   {
+    folder: "main/electron",
+    areas: ["main/services", "main/platform", "main/contract"],
+    packages: ["node:*", "electron", "zod", "@orpc/server"],
+  },
+  {
     folder: "main/cli",
     areas: ["main/services", "main/platform", "main/contract"],
     packages: ["node:*", "commander"],
