@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs"
 import { builtinModules } from "node:module"
 import path from "node:path"
 import { build } from "vite"
+import { noteBundledPackages } from "./release/bundled-packages.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const folder = path.join(root, "main", "electron")
@@ -20,6 +21,8 @@ async function bundle(entry: string, format: "es" | "cjs", name: string): Promis
     root,
     logLevel: "warn",
     cacheDir: path.join(root, "node_modules", ".cache", "vite"),
+    plugins:
+      format === "es" ? [noteBundledPackages(root, path.join(root, "dist", "shell-packages.json"))] : [],
     // Everything of ours and of packages goes in; Node's and Electron's own modules stay outside.
     ssr: { noExternal: true, external: ["electron"] },
     build: {

@@ -5,6 +5,7 @@ import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
 import { CHANNELS } from "../../main/electron/channels.ts"
 import { filesNamed } from "../../main/electron/opened-files.ts"
 import { startShell } from "../../main/electron/shell.ts"
+import type * as WindowPagesModule from "../../main/platform/window-pages.ts"
 import {
   app,
   FakeContents,
@@ -37,8 +38,7 @@ vi.mock("../../main/platform/engine-process.ts", () => ({
   },
 }))
 vi.mock("../../main/platform/window-pages.ts", async (original) => {
-  const { WindowPages, COMMON_HEADERS } =
-    await original<typeof import("../../main/platform/window-pages.ts")>()
+  const { WindowPages, COMMON_HEADERS } = await original<typeof WindowPagesModule>()
   return {
     COMMON_HEADERS,
     WindowPages: class extends WindowPages {

@@ -10,13 +10,13 @@ import { PORT_MESSAGE, type DesktopBridge, type OpenedFile } from "../../main/co
 import type { FileRef } from "../../main/contract/schema/base.ts"
 import type { WindowClient } from "../../main/contract/window.ts"
 import { startShell } from "../../main/electron/shell.ts"
-import type { EngineProcess } from "../../main/platform/engine-process.ts"
+import type * as EngineProcessModule from "../../main/platform/engine-process.ts"
 import { app, exposed, paths, resetWorld, world } from "../support/fake-electron.ts"
 import { MODELS, sharedFolder } from "../support/workspace.ts"
 
 vi.mock("electron", async () => import("../support/fake-electron.ts"))
 vi.mock("../../main/platform/engine-process.ts", async (original) => {
-  const real = await original<typeof import("../../main/platform/engine-process.ts")>()
+  const real = await original<typeof EngineProcessModule>()
   return {
     startEngineProcess: (...given: Parameters<typeof real.startEngineProcess>) => {
       const engine = real.startEngineProcess(...given)
@@ -25,7 +25,7 @@ vi.mock("../../main/platform/engine-process.ts", async (original) => {
     },
   }
 })
-const { engines } = vi.hoisted(() => ({ engines: [] as EngineProcess[] }))
+const { engines } = vi.hoisted(() => ({ engines: [] as EngineProcessModule.EngineProcess[] }))
 
 const folder = sharedFolder()
 const model = path.join(folder, "digits.onnx")
@@ -58,8 +58,7 @@ function connect(): { readonly client: WindowClient; readonly port: MessagePort 
   expect(message).toBe(PORT_MESSAGE)
   const [port] = ports as [MessagePort] // the one the shell made
   port.start()
-  // Node's port and a browser's agree on what the link uses of them.
-  const link = new RPCLink({ port: port as unknown as globalThis.MessagePort, interceptors: [asAppErrors] })
+  const link = new RPCLink({ port, interceptors: [asAppErrors] })
   return { client: createORPCClient(link), port }
 }
 
@@ -104,15 +103,15 @@ test("results lie beside the model; what comes with the program leaves them to t
   writeFileSync(path.join(folder, "report.html"), "<!doctype html>")
   await client.shell.fetch({ file: await refer(path.join(folder, "report.html")), inside: null, how: "view" })
   expect(world.opened).toEqual([path.join(folder, "report.html")])
-  await expect(
-    client.shell.fetch({ file: await refer(model), inside: null, how: "view" }),
-  ).toFailWithCode("USAGE")
-  await expect(
-    client.shell.fetch({ file: beside.file, inside: null, how: "reveal" }),
-  ).toFailWithCode("FILE_NOT_FOUND")
-  await expect(
-    client.shell.fetch({ file: beside.file, inside: "../x", how: "view" }),
-  ).toFailWithCode("FILE_NAME_UNSAFE")
+  await expect(client.shell.fetch({ file: await refer(model), inside: null, how: "view" })).toFailWithCode(
+    "USAGE",
+  )
+  await expect(client.shell.fetch({ file: beside.file, inside: null, how: "reveal" })).toFailWithCode(
+    "FILE_NOT_FOUND",
+  )
+  await expect(client.shell.fetch({ file: beside.file, inside: "../x", how: "view" })).toFailWithCode(
+    "FILE_NAME_UNSAFE",
+  )
   await client.shell.fetch({ file: await refer(model), inside: null, how: "reveal" })
   expect(world.shown).toEqual([model])
   world.savePath = path.join(folder, "copy.onnx")
@@ -172,7 +171,9 @@ test("files opened elsewhere arrive as references", async () => {
   await vi.waitFor(() => expect(openedFiles).toHaveLength(1))
   expect(openedFiles[0]).toMatchObject({ name: "digits.onnx" })
   const { client, port } = connect()
-  expect(await client.inspect({ file: openedFiles[0]?.file ?? ("" as FileRef) })).toMatchObject({
+  const [opened] = openedFiles
+  if (opened === undefined) throw new Error("nothing arrived")
+  expect(await client.inspect({ file: opened.file })).toMatchObject({
     kind: "model",
   })
   port.close()

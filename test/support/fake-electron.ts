@@ -69,7 +69,7 @@ export class FakeEvent {
 class FakeApp extends EventEmitter {
   isPackaged = false
   readonly commandLine = {
-    appendSwitch: (name: string, value: string) => void note(`switch ${name}=${value}`),
+    appendSwitch: (name: string, value: string) => note(`switch ${name}=${value}`),
   }
   enableSandbox(): void {
     note("sandbox")
