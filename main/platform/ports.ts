@@ -12,6 +12,7 @@ import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { keyringProvider } from "./keys/keyring/provider.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
@@ -69,6 +70,7 @@ export function localPorts(
   const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
   const providers = [
     softwareProvider(keyFolder, random, prompter),
+    keyringProvider(random),
     tpm2,
     new Pkcs11Provider(random, prompter),
   ]

@@ -88,11 +88,13 @@ async function scanRoom(
     }
     return { found, bytes }
   }
-  let isWorking = true
   const sealed = room.next<{ readonly questions: number }>()
   const opened = sealed.then(async () => room.next<{ readonly questions: number }>())
-  void opened.finally(() => (isWorking = false)).catch(() => null)
-  while (isWorking) {
+  const over = opened.then(
+    () => true,
+    () => true,
+  )
+  for (let isOver = false; !isOver; isOver = await Promise.race([over, Promise.resolve(false)])) {
     inMemory += (await look(scalarScanner, ours())).found
     passes += 1
   }
@@ -194,7 +196,7 @@ function formsOf(secret: Uint8Array): readonly Uint8Array[] {
   const texts = [hex, hex.toUpperCase(), ...base64]
   return [
     bytes,
-    Buffer.from(bytes).reverse(),
+    Buffer.from(bytes.toReversed()),
     ...texts.flatMap((text) => [
       Buffer.from(text.slice(0, 32), "latin1"),
       Buffer.from(text.slice(0, 16), "utf16le"),
