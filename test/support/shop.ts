@@ -125,9 +125,17 @@ export class Fleet {
     return fleet
   }
 
-  async addDevice(name: string, more: Partial<Ports> = {}): Promise<Place> {
+  /** `tcti`: the TPM its key is made in; a software key without. */
+  async addDevice(name: string, more: Partial<Ports> = {}, tcti: string | null = null): Promise<Place> {
     const place = this.shop.place(name, more)
-    const { recipient } = await place.engine.devices.add({ name, key: { kind: "software" } })
+    if (tcti !== null)
+      await place.engine.keys.create({
+        name,
+        purpose: "device",
+        place: { provider: "tpm2", tcti, adopt: null, persistent: false, auth: false, pcrs: [] },
+      })
+    const key = tcti === null ? ({ kind: "software" } as const) : ({ kind: "key", name } as const)
+    const { recipient } = await place.engine.devices.add({ name, key })
     await this.desk.engine.devices.add({ name, key: { kind: "recipient", recipient } })
     this.devices.set(name, place)
     return place

@@ -57,7 +57,7 @@ export async function writeReceipt(
       detected,
       time,
       createdAt: time,
-      floorLevel: await ports.floors.level(),
+      floorLevel: await ports.floors.level(device),
       nonce: toHex(ports.random(16)),
     },
   })

@@ -118,7 +118,7 @@ function releaseName(device: Device, sha256: string): string {
 
 export async function statusOf(ports: Ports, device: Device, state: DeviceState): Promise<DeploymentStatus> {
   const deviceId = createDeviceId(device.recipient)
-  const floors = await ports.floors.read(deviceId)
+  const floors = await ports.floors.read(device)
   return {
     device: device.name,
     deviceId,
@@ -126,7 +126,7 @@ export async function statusOf(ports: Ports, device: Device, state: DeviceState)
     active: state.active,
     slots: state.slots,
     incoming: state.incoming,
-    floors: { ...floors, level: await ports.floors.level() },
+    floors: { ...floors, level: await ports.floors.level(device) },
     clockFloor: state.clockFloor,
     isClockBehind: ports.now() < new Date(state.clockFloor),
     result: state.result,

@@ -48,6 +48,7 @@ export async function provision(ports: Ports, request: Provision): Promise<Provi
       pinned[repository] = Uint8Array.from(client.trusted.get("root") ?? first)
       await ports.documents.write(`${folderOf(device)}/${repository}/root.json`, pinned[repository])
     }
+    await ports.floors.prepare(device)
     const receiptKey = await receiptKeyOf(ports, device)
     await keepState(ports, device, {
       version: 1,
@@ -155,7 +156,7 @@ async function judge(
     {
       deviceId,
       hardwareId: state.hardwareId,
-      floors: await ports.floors.read(deviceId),
+      floors: await ports.floors.read(device),
       now: effectiveNow(ports, state),
     },
   )
