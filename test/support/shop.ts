@@ -4,6 +4,7 @@ import path from "node:path"
 import { onTestFinished } from "vitest"
 import { followJob, type HostClient } from "../../main/contract/client.ts"
 import type { DeploymentStatus, Install, Provisioned } from "../../main/contract/schema/deployment.ts"
+import type { Place as RegistryPlace, Pushed } from "../../main/contract/schema/registry.ts"
 import type { Published, Release } from "../../main/contract/schema/release.ts"
 import { localEngine } from "../../main/contract/server.ts"
 import type { RolesRequest, Signer, Trust } from "../../main/contract/schema/trust.ts"
@@ -196,10 +197,18 @@ export class Fleet {
     return made
   }
 
-  async sync(file: string, name = "press-07"): Promise<DeploymentStatus> {
+  /** `where`: a file, or a repository; a folder is given by its path. */
+  async sync(where: string | RemotePlace, name = "press-07"): Promise<DeploymentStatus> {
     const { engine } = this.device(name)
-    const from = await engine.files.refer({ path: file })
+    const from = typeof where === "string" ? await engine.files.refer({ path: where }) : where
     return followJob(await engine.deployment.sync({ device: name, from }))
+  }
+
+  /** An export of the ring into a repository, from the desk. */
+  async push(file: string, to: RegistryPlace, tag: string): Promise<Pushed> {
+    const { engine } = this.desk
+    const ref = await engine.files.refer({ path: file })
+    return followJob(await engine.registry.push({ file: ref, to, tag }))
   }
 
   async install(name = "press-07", golden: Install["golden"] = null): Promise<DeploymentStatus> {
@@ -245,6 +254,8 @@ export class Fleet {
 
   #provisioned = false
 }
+
+type RemotePlace = Exclude<Parameters<HostClient["deployment"]["sync"]>[0]["from"], string>
 
 export interface FleetOptions {
   readonly names?: readonly string[]

@@ -21,6 +21,8 @@ const stateSchema = z.strictObject({
   clockFloor,
   result,
   receiptKey: z.string(),
+  /** Digests of the two trust manifests of a registry that were taken last. */
+  seen: z.strictObject({ image: z.string(), device: z.string() }).nullable().default(null),
 })
 export type DeviceState = z.infer<typeof stateSchema>
 
@@ -119,6 +121,8 @@ function releaseName(device: Device, sha256: string): string {
 export async function statusOf(ports: Ports, device: Device, state: DeviceState): Promise<DeploymentStatus> {
   const deviceId = createDeviceId(device.recipient)
   const floors = await ports.floors.read(device)
+  const receipts = await ports.documents.list(`${folderOf(device)}/receipts`)
+  const delivered = new Set(await ports.documents.list(`${folderOf(device)}/delivered`))
   return {
     device: device.name,
     deviceId,
@@ -130,7 +134,8 @@ export async function statusOf(ports: Ports, device: Device, state: DeviceState)
     clockFloor: state.clockFloor,
     isClockBehind: ports.now() < new Date(state.clockFloor),
     result: state.result,
-    receipts: (await ports.documents.list(`${folderOf(device)}/receipts`)).length,
+    receipts: receipts.length,
+    receiptsWaiting: receipts.filter((name) => !delivered.has(name)).length,
   }
 }
 
