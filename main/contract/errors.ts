@@ -227,6 +227,10 @@ const TABLE = {
     EXIT.refused,
     "The counter of this device is past this manifest: it is a replay. Fetch a fresh export.",
   ],
+  FLOOR_TOO_FAR: [
+    EXIT.refused,
+    "The counter jumps further than releases ever do: do not commit it, and tell whoever keeps the director's key.",
+  ],
   PACKAGE_REVOKED: [EXIT.refused, "The release managers withdrew this package: ask for its successor."],
   HEALTH_FAILED: [
     EXIT.refused,
