@@ -60,6 +60,7 @@ import { runEventSchema, runSchema } from "./schema/run.ts"
 import {
   approveSchema,
   attachSchema,
+  collectSchema,
   createReleaseSchema,
   exportedEventSchema,
   exportSchema,
@@ -78,6 +79,8 @@ import {
   setRingSchema,
 } from "./schema/release.ts"
 import {
+  deliveredSchema,
+  deliverSchema,
   deploymentEventSchema,
   deploymentStatusSchema,
   deviceVerdictEventSchema,
@@ -147,6 +150,8 @@ export const clientContract = {
     trustReceipts: oc.input(receiptKeySchema).output(deviceSchema),
     export: oc.input(exportSchema).output(eventIterator(exportedEventSchema)),
     import: oc.input(importSchema).output(importedSchema),
+    /** Receipts that devices attached to their grants in a repository. */
+    collect: oc.input(collectSchema).output(importedSchema),
   },
   deployment: {
     provision: oc.input(provisionSchema).output(provisionedSchema),
@@ -157,6 +162,8 @@ export const clientContract = {
     rollback: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     status: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     receipts: oc.input(receiptsSchema).output(receiptsWrittenSchema),
+    /** Receipts that no registry has taken yet, attached to their grants. */
+    deliver: oc.input(deliverSchema).output(deliveredSchema),
   },
   library: {
     /** Newest first. */

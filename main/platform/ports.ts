@@ -1,5 +1,6 @@
 /** Every port, made real on this computer. */
 import { randomFillSync } from "node:crypto"
+import { existsSync } from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
@@ -7,12 +8,15 @@ import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import { PromptDesk } from "../services/prompt-desk.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
-import { fileFloors } from "./deployment/file-floors.ts"
+import { deviceFloors } from "./deployment/device-floors.ts"
+import { FloorRecords } from "./deployment/floor-record.ts"
+import { TpmFloors } from "./deployment/tpm-floors.ts"
 import { localFiles } from "./files.ts"
 import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { keyringProvider } from "./keys/keyring/provider.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
@@ -37,6 +41,9 @@ import { suspectCommands } from "./trace/suspect-command.ts"
 import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
+
+/** Where Linux shows a TPM. */
+const TPM_DEVICES = ["/dev/tpmrm0", "/dev/tpm0"]
 
 /** Worker threads that cipher when there is no addon. More than four wait for memory, not for processors. */
 const MAX_CIPHER_WORKERS = 4
@@ -71,6 +78,7 @@ export function localPorts(
   const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompts)
   const providers = [
     softwareProvider(keyFolder, random, prompts),
+    keyringProvider(random),
     tpm2,
     new Pkcs11Provider(random, prompts),
   ]
@@ -83,16 +91,26 @@ export function localPorts(
     environment: process.env,
     now,
   })
+  const counters = tpmCounters(tpm2)
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
     keys,
     attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
-    counters: tpmCounters(tpm2),
+    counters,
     enrolments: enrolmentFiles(path.join(workspace, "enrolment")),
     devices: deviceFiles(path.join(workspace, "devices")),
     documents,
-    floors: fileFloors(documents),
+    floors: deviceFloors(
+      new FloorRecords(documents, path.join(workspace, "floors.key"), random),
+      new TpmFloors(counters),
+      async ({ name, holdsKey }) => {
+        const place = holdsKey ? (await records.device.find(name)).place : null
+        if (place?.provider === "tpm2") return { tcti: place.tcti, isKeyThere: true }
+        const isInSight = (tcti ?? "") !== "" || TPM_DEVICES.some((device) => existsSync(device))
+        return isInSight ? { tcti: null, isKeyThere: false } : null
+      },
+    ),
     folders: {
       releases: files.refer(path.join(workspace, "releases")),
       slots: files.refer(path.join(workspace, "slots")),

@@ -118,6 +118,8 @@ export interface Files {
 export interface PendingFile {
   readonly number: number
   write(offset: number, bytes: Uint8Array): Promise<void>
+  /** What was written, for those who check it before they commit. Throws FILE_CHANGED where there is less. */
+  read(offset: number, length: number): Promise<Uint8Array>
   commit(): Promise<void>
   discard(): Promise<void>
 }

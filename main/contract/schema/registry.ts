@@ -14,7 +14,7 @@ const remoteSchema = z.strictObject({
   /** Certificates (PEM) of an authority to trust besides the usual ones. */
   authority: fileRefSchema.nullable(),
 })
-const placeSchema = z.discriminatedUnion("kind", [
+export const placeSchema = z.discriminatedUnion("kind", [
   remoteSchema,
   z.strictObject({ kind: z.literal("folder"), folder: fileRefSchema }),
 ])
@@ -47,6 +47,8 @@ export const pullSchema = z.strictObject({
     z.strictObject({ kind: z.literal("all") }),
     z.strictObject({ kind: z.literal("tags"), tags: z.array(tagSchema).max(10_000) }),
   ]),
+  /** Whether trust metadata comes along, where the repository has any. */
+  trust: z.enum(["all", "none"]).default("all"),
   output: outputSchema,
 })
 export type PullRequest = z.infer<typeof pullSchema>
