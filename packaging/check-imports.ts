@@ -39,6 +39,7 @@ const AREAS: readonly Area[] = [
       "zod",
       "sodium-native",
       "pkcs11js",
+      "@napi-rs/keyring",
       "@observablehq/plot",
       "linkedom",
       "onnxruntime-node",
@@ -85,7 +86,19 @@ const AREAS: readonly Area[] = [
     ],
   },
   { folder: "native/lib", areas: ["main/contract"], packages: ["node:*"] },
-  { folder: "packaging", areas: [], packages: ["node:*", "vite", "@vitejs/plugin-react", "oxc-parser"] },
+  {
+    folder: "packaging",
+    areas: [],
+    packages: [
+      "node:*",
+      "vite",
+      "@vitejs/plugin-react",
+      "oxc-parser",
+      "electron-builder",
+      "@electron/asar",
+      "@electron/fuses",
+    ],
+  },
   {
     folder: "test",
     areas: ["main", "native/lib", "packaging"],

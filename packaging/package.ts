@@ -15,7 +15,15 @@ const { values } = parseArgs({
 const out = path.resolve(values.output)
 mkdirSync(out, { recursive: true })
 
-const files = packHeadless(root, out, epoch())
+const dist = values["electron-dist"]
+if (dist === undefined)
+  console.log(
+    "No --electron-dist: this makes the headless package. The desktop program needs Electron's distribution folder.",
+  )
+const files =
+  dist === undefined
+    ? packHeadless(root, out, epoch())
+    : await (await import("./release/desktop.ts")).packDesktop(root, path.resolve(dist), out, epoch())
 for (const file of files)
   console.log(`${path.relative(process.cwd(), file)}  ${(statSync(file).size / 1e6).toFixed(1)} MB`)
 

@@ -1,6 +1,6 @@
 /**
- * The payload part of the native addon: the age chunk cipher over reused contexts, and batches (read, seal or open, write)
- * on libuv's threads. `sealwright.node` is built by packaging/build-native.ts. See docs/ARCHITECTURE.md for the figures.
+ * The payload part of the native addon: the age chunk cipher over reused contexts, and batches (read and seal or open;
+ * write; hash) on libuv's threads. `sealwright.node` is built by packaging/build-native.ts. See docs/ARCHITECTURE.md for the figures.
  */
 import { addon } from "./addon.ts"
 
@@ -33,7 +33,6 @@ export interface SealBatch {
   readonly plain: Uint8Array
   readonly pieces: readonly Piece[]
   readonly sealed: Uint8Array
-  readonly output: { readonly file: number; readonly offset: number }
 }
 
 export interface OpenBatch {
@@ -43,8 +42,12 @@ export interface OpenBatch {
   readonly sealed: Uint8Array
   readonly input: { readonly file: number; readonly offset: number }
   readonly plain: Uint8Array
-  /** What of `plain` is written where. */
-  readonly pieces: readonly Piece[]
+}
+
+/** Bytes for one digest. */
+export interface DigestFeed {
+  readonly digest: NativeDigest
+  readonly bytes: Uint8Array
 }
 
 interface PayloadAddon {
@@ -69,8 +72,6 @@ interface PayloadAddon {
     plain: Uint8Array,
     pieces: Float64Array,
     sealed: Uint8Array,
-    file: number,
-    offset: number,
   ) => Promise<RawOutcome>
   readonly openBatch: (
     key: Uint8Array,
@@ -80,10 +81,9 @@ interface PayloadAddon {
     file: number,
     offset: number,
     plain: Uint8Array,
-    pieces: Float64Array,
   ) => Promise<RawOutcome>
   readonly moveBatch: (isWrite: boolean, plain: Uint8Array, pieces: Float64Array) => Promise<RawOutcome>
-  readonly digestBatch: (digest: NativeDigest, bytes: Uint8Array) => Promise<RawOutcome>
+  readonly digestBatch: (feeds: readonly (NativeDigest | Uint8Array)[]) => Promise<RawOutcome>
   readonly createDigest: () => NativeDigest
   readonly finishDigest: (digest: NativeDigest, out: Uint8Array) => void
 }
@@ -116,8 +116,6 @@ function wrap(raw: PayloadAddon) {
           batch.plain,
           flatten(batch.pieces),
           batch.sealed,
-          batch.output.file,
-          batch.output.offset,
         ),
       ),
     open: async (batch: OpenBatch): Promise<BatchOutcome> =>
@@ -130,15 +128,15 @@ function wrap(raw: PayloadAddon) {
           batch.input.file,
           batch.input.offset,
           batch.plain,
-          flatten(batch.pieces),
         ),
       ),
     read: async (plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome> =>
       toOutcome(await raw.moveBatch(false, plain, flatten(pieces))),
     write: async (plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome> =>
       toOutcome(await raw.moveBatch(true, plain, flatten(pieces))),
-    digest: async (digest: NativeDigest, bytes: Uint8Array): Promise<BatchOutcome> =>
-      toOutcome(await raw.digestBatch(digest, bytes)),
+    /** Feeds several digests, none twice; two streams together take hardly longer than one. */
+    digest: async (feeds: readonly DigestFeed[]): Promise<BatchOutcome> =>
+      toOutcome(await raw.digestBatch(feeds.flatMap(({ digest, bytes }) => [digest, bytes]))),
     createDigest: (): NativeDigest => raw.createDigest(),
     /** The digest, 32 bytes; the handle starts anew. */
     finishDigest: (digest: NativeDigest): Uint8Array => {

@@ -1,5 +1,5 @@
 /** Which npm packages the product needs when it runs: the lockfile's tree from our own dependencies, and nothing of the installers. */
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import path from "node:path"
 
 export interface Dependency {
@@ -35,6 +35,11 @@ export function productDependencies(root: string): readonly Dependency[] {
       if (entry?.version === undefined) throw new Error(`${place} has no version in the lockfile`)
       found.set(place, describe(place, entry))
       const skipped = INSTALLERS[name] ?? []
+      // Parts for single systems: npm has put those of this one here.
+      const optional = Object.keys(entry.optionalDependencies ?? {}).filter((each) =>
+        existsSync(path.join(root, "node_modules", each)),
+      )
+      visit(place, optional)
       visit(
         place,
         Object.keys(entry.dependencies ?? {}).filter((each) => !skipped.includes(each)),
