@@ -50,7 +50,7 @@ export function faultsOfInstallation(folder: string, root: string): readonly str
   const files = listFiles(folder)
   return [
     ...files
-      .filter((file) => FORBIDDEN.test(file) || (file.endsWith(".md") && !/LICEN[CS]E\.md$/i.test(file)))
+      .filter((file) => FORBIDDEN.test(file) || (file.endsWith(".md") && !/LICEN[CS]E[^/]*\.md$/i.test(file)))
       .map((file) => `${file} does not belong in a product`),
     ...NEEDED.filter((file) => !files.includes(file)).map((file) => `${file} is missing`),
     ...DEVELOPMENT.filter((name) => files.some((file) => file.startsWith(`node_modules/${name}/`))).map(

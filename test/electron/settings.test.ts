@@ -341,10 +341,11 @@ describe("one instance", () => {
   test("takes the files of a second start, and no switch, link or folder", async () => {
     const folder = temporaryFolder()
     writeFileSync(path.join(folder, "a.seal"), "")
+    writeFileSync(path.join(folder, "-e.seal"), "")
     writeFileSync(path.join(folder, "b.txt"), "")
     mkdirSync(path.join(folder, "c.seal"))
     expect(
-      filesNamed(["--x=a.seal", "sealwright://a.seal", "a.seal", "b.txt", "c.seal", "d.seal"], folder),
+      filesNamed(["-e.seal", "sealwright://a.seal", "a.seal", "b.txt", "c.seal", "d.seal"], folder),
     ).toEqual([path.join(folder, "a.seal")])
     await startShell()
     const arrived = new Promise((resolve) => page.once(CHANNELS.opened, (_event, files) => resolve(files)))
