@@ -3,6 +3,7 @@
  * miss their limit are printed like all others: a timing never fails a run.
  */
 import type { Bench, Figure } from "./bench.ts"
+import { firewallBench } from "./firewall.ts"
 import { markBenches } from "./mark/mark.ts"
 import { markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
@@ -15,6 +16,7 @@ const BENCHES: readonly Bench[] = [
   spineBench,
   registryBench,
   runtimeBench,
+  firewallBench,
   markEmbedBench,
   ...markBenches,
 ]
