@@ -4,6 +4,7 @@
  */
 import type { Bench, Figure } from "./bench.ts"
 import { hardwareBench } from "./hardware.ts"
+import { firewallBench } from "./firewall.ts"
 import { markBenches } from "./mark/mark.ts"
 import { markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
@@ -17,6 +18,7 @@ const BENCHES: readonly Bench[] = [
   registryBench,
   runtimeBench,
   hardwareBench,
+  firewallBench,
   markEmbedBench,
   ...markBenches,
 ]
