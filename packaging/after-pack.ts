@@ -1,4 +1,5 @@
 /** electron-builder's hook when a program is packed: what may not be shipped ends the build. */
+import { rmSync } from "node:fs"
 import path from "node:path"
 import type { AfterPackContext } from "electron-builder"
 import { faultsOfResources } from "./release/check-desktop.ts"
@@ -8,6 +9,8 @@ export default function afterPack({ appOutDir, packager, electronPlatformName }:
     electronPlatformName === "darwin"
       ? path.join(appOutDir, `${packager.appInfo.productFilename}.app`, "Contents", "Resources")
       : path.join(appOutDir, "resources")
+  // Electron's own program stays in a distribution folder that was given, and nothing would ever start it.
+  rmSync(path.join(resources, "default_app.asar"), { force: true })
   const faults = faultsOfResources(resources, path.resolve(import.meta.dirname, ".."))
   if (faults.length > 0) throw new Error(`the program may not be shipped:\n  ${faults.join("\n  ")}`)
 }
