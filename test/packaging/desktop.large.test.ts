@@ -17,6 +17,8 @@ let made: readonly string[] = []
 
 beforeAll(async () => {
   mkdirSync(path.join(dist, "resources"), { recursive: true })
+  mkdirSync(path.join(dist, "locales"))
+  for (const name of ["de.pak", "en-US.pak"]) writeFileSync(path.join(dist, "locales", name), "")
   mkdirSync(path.join(folder, "default"))
   writeFileSync(path.join(folder, "default", "main.js"), "")
   await createPackage(path.join(folder, "default"), path.join(dist, "resources", "default_app.asar"))
