@@ -142,6 +142,7 @@ test("a validation is followed live and ends with a report to open", { timeout: 
   const gate = path.join(desktop.folder, "gate.json")
   writeFileSync(gate, JSON.stringify({ maxAccuracyLoss: 0.5, requiredLevel: "R0" }))
   await chooseFiles(page, [gate], async () => page.getByRole("button", { name: "Choose gate…" }).click())
+  await page.getByText("gate.json", { exact: true }).waitFor()
   await page.getByRole("button", { name: "Validate", exact: true }).click()
   const chart = page.getByRole("img", { name: /^Latency of \d+ calls/ })
   await chart.waitFor({ timeout: 120_000 })
