@@ -5,9 +5,8 @@ import type { OpenModel } from "../../api/open-models.ts"
 /** `data`: on the model's own test data; `cautious`: on made-up inputs, with half the budget. */
 export type MarkChoice = "data" | "cautious" | "off"
 
-export function defaultMark(model: OpenModel): MarkChoice {
-  return model.data === null ? "cautious" : "data"
-}
+/** Quick, and safe for any model; test data makes the mark stronger and the wait longer. */
+export const DEFAULT_MARK: MarkChoice = "cautious"
 
 export function MarkFields({
   model,
@@ -26,7 +25,7 @@ export function MarkFields({
         label={isOn ? "every copy, so that a leak can be traced to its device" : "no copy"}
         aria-label="Mark every copy"
         checked={isOn}
-        onChange={(event) => onChange(event.currentTarget.checked ? defaultMark(model) : "off")}
+        onChange={(event) => onChange(event.currentTarget.checked ? DEFAULT_MARK : "off")}
       />
       {isOn ? (
         <Select

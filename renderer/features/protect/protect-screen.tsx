@@ -18,7 +18,7 @@ import { TestData } from "../../ui/test-data.tsx"
 import { bytesText, countText, plural } from "../../ui/units.ts"
 import { defaultDevices, keepDevices } from "./defaults.ts"
 import { DeviceChoice } from "./device-choice.tsx"
-import { defaultMark, MarkFields, type MarkChoice } from "./mark-choice.tsx"
+import { DEFAULT_MARK, MarkFields, type MarkChoice } from "./mark-choice.tsx"
 import { ProtectProgress } from "./protect-progress.tsx"
 import { startProtect, type ProtectRun } from "./protect-run.ts"
 
@@ -63,7 +63,7 @@ function Steps({ model, summary, devices, keys }: StepsProps) {
   const [mode, setMode] = useState<Mode>("individual")
   const signingKeys = keys.filter(({ purpose }) => purpose === "signing")
   const [signingKey, setSigningKey] = useState<string | null>(() => signingKeys[0]?.name ?? null)
-  const [mark, setMark] = useState<MarkChoice>(() => defaultMark(model))
+  const [mark, setMark] = useState<MarkChoice>(DEFAULT_MARK)
   const [policy, setPolicy] = useState<ChosenFile | null>(null)
   const [run, setRun] = useState<Store<ProtectRun> | null>(null)
   const isReady = chosen.length > 0
