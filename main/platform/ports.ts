@@ -3,13 +3,13 @@ import { randomFillSync } from "node:crypto"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
-import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
 import { fileFloors } from "./deployment/file-floors.ts"
 import { localFiles } from "./files.ts"
 import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
+import { markKernel } from "./mark/kernel.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
@@ -105,7 +105,7 @@ export function localPorts(
     machine: localMachine(workspace),
     ledger: ledgerFolder(path.join(workspace, "ledger")),
     trials: trialLauncher,
-    markKernel: portableKernel,
+    markKernel: markKernel(),
     registries: remote,
     registryAccess: registryAccess(credentials, prompter, remote.connect),
     pushes: pushQueue(path.join(workspace, "pushes"), files, now),
