@@ -9,7 +9,7 @@ import {
   type PiecePlace,
   type StepRules,
 } from "./kernel.ts"
-import type { OriginalTensor } from "./original.ts"
+import { stridesOf, type OriginalTensor } from "./original.ts"
 import { strengthOf, type MarkParameters } from "./plan.ts"
 import { stepThresholds, type CodeWord, type SubsetBlock, type TensorStreams } from "./streams.ts"
 
@@ -50,12 +50,12 @@ export class TensorEmbedder {
   readonly #spreads: Float64Array
 
   constructor(carrier: Carrier, edition: Edition, kernel: MarkKernel = portableKernel) {
-    const { dims, rowAxis, rows, dataType } = carrier.tensor
+    const { dataType } = carrier.tensor
     this.#kernel = kernel
     this.#carrier = carrier
     this.#edition = edition
     this.#width = dataType === "FLOAT" ? 4 : dataType === "INT8" || dataType === "UINT8" ? 1 : 2
-    this.#place = { inner: dims.slice(rowAxis + 1).reduce((product, dim) => product * dim, 1), rows }
+    this.#place = stridesOf(carrier.tensor)
     this.#amounts = amountsOf(carrier, edition)
     this.#steps = stepRules(carrier, edition)
     this.#spreads = spreadsOf(carrier.tensor)

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { wipe } from "../bytes/bytes.ts"
 import { stretchesOf, type ModelFiles, type Stretch } from "../onnx/elements.ts"
-import { TensorEmbedder, type Carrier } from "./embed.ts"
+import { keptBytes, TensorEmbedder, type Carrier } from "./embed.ts"
 import { portableKernel, type MarkKernel } from "./kernel.ts"
 import { STRETCH_BYTES, type EditionMarker, type MarkedFile } from "./marker.ts"
 import { OverlayWriter } from "./overlay-writer.ts"
@@ -89,10 +89,11 @@ export class OverlayMaker {
           embedder.apply(first, values.subarray(at, at + count * width))
       }
     }
-    const segments = placed.map(({ file, stretch }) => ({
+    const segments = placed.map(({ carrier, file, stretch }) => ({
       file,
       offset: stretch.offset,
       elementBytes: stretch.width,
+      keptBytes: keptBytes(carrier.tensor),
       elements: stretch.count,
     }))
     return new OverlayMaker(carriers, segments, ranges, zeros, ones)
