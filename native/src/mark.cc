@@ -236,16 +236,18 @@ napi_value MarkSteps(napi_env env, napi_callback_info info) {
   const int offset = is_signed ? 128 : 0;
   const int lowest = is_signed ? 2 : 1;
   ForRows(values.size, place, [&](size_t from, size_t to, size_t row) {
-    const double* limit = limits + row * kLimits;
+    const auto limit_at = [&](size_t index) { return static_cast<uint64_t>(limits[row * kLimits + index]); };
+    const uint64_t owner = limit_at(0);
+    const uint64_t code_limits[] = {limit_at(1), limit_at(2)};
     const int zero = static_cast<int>((static_cast<uint32_t>(zeros[row]) + static_cast<uint32_t>(offset)) & 0xff);
     for (size_t i = from; i < to; i += 1) {
       const unsigned code = codes.data[i];
-      const double pick = picks[i];
+      const uint64_t pick = picks[i];
       const int value = (values.data[i] + offset) & 0xff;
       // No branches: picks are random bits, which no processor foretells.
       const int may_move = static_cast<int>(value != zero) & static_cast<int>(value >= lowest) & static_cast<int>(value <= 254) &
-                           static_cast<int>(pick < limit[1 + ((code & kInSubset) >> 2)]);
-      const unsigned is_owners = pick < limit[0] ? 1 : 0;
+                           static_cast<int>(pick < code_limits[(code & kInSubset) >> 2]);
+      const unsigned is_owners = pick < owner ? 1 : 0;
       const int step = static_cast<int>(code >> is_owners & 1) * 2 - 1;
       values.data[i] = static_cast<uint8_t>(values.data[i] + (step & -may_move));
     }

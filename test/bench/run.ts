@@ -4,7 +4,7 @@
  */
 import type { Bench, Figure } from "./bench.ts"
 import { markBenches } from "./mark/mark.ts"
-import { markEmbedBench } from "./mark-embed.ts"
+import { markCostBench, markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
 import { registryBench } from "./registry.ts"
 import { runtimeBench } from "./runtime.ts"
@@ -16,6 +16,7 @@ const BENCHES: readonly Bench[] = [
   registryBench,
   runtimeBench,
   markEmbedBench,
+  markCostBench,
   ...markBenches,
 ]
 

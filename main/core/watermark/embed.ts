@@ -135,7 +135,7 @@ export class TensorEmbedder {
    */
   #filler(blocks: readonly SubsetBlock[]): Float32Array {
     const { inner, rows } = this.#place
-    const words = this.#carrier.streams.fill(blocks)
+    const words = this.#carrier.streams.fillers(blocks)
     const noise = new Float32Array(words.length)
     let at = 0
     for (const { first, count } of blocks)

@@ -156,7 +156,8 @@ async function measure(weight: LayerWeight, files: ModelFiles): Promise<Original
   const moments = new Moments(rows)
   for await (const { first, values } of readCanonical(base, files)) {
     hasher.update(values)
-    if (!moments.add(values, rowsOf(values.length, { first, ...strides }))) return "holds NaN or infinite values"
+    if (!moments.add(values, rowsOf(values.length, { first, ...strides })))
+      return "holds NaN or infinite values"
   }
   const sigmas = moments.sigmas(fanIn)
   const live = moments.live(sigmas)

@@ -98,7 +98,7 @@ export class TensorStreams {
   }
 
   /** u32 little-endian a weight of the blocks, one block behind the other: what filler is made of. */
-  fill(blocks: readonly WeightRange[]): Uint32Array {
+  fillers(blocks: readonly WeightRange[]): Uint32Array {
     const bytes = this.#stream("base-fill").gather(
       blocks.map(({ first, count }) => ({ offset: first * 4, length: count * 4 })),
     )

@@ -1,4 +1,15 @@
-import { array, assert, boolean, constantFrom, float, integer, nat, property, record, uint8Array } from "fast-check"
+import {
+  array,
+  assert,
+  boolean,
+  constantFrom,
+  float,
+  integer,
+  nat,
+  property,
+  record,
+  uint8Array,
+} from "fast-check"
 import { describe, expect, test } from "vitest"
 import { nativeMark } from "../../../native/lib/mark.ts"
 import { fromFloat16, toFloat16 } from "../../../main/core/bytes/float16.ts"
@@ -15,12 +26,18 @@ import { markKernel } from "../../../main/platform/mark/kernel.ts"
 const COUNT = 200
 const native = markKernel()
 
-const places = record({ first: nat(10_000), inner: constantFrom(1, 3, 9, 64, 1000), rows: constantFrom(1, 2, 5, 16) })
+const places = record({
+  first: nat(10_000),
+  inner: constantFrom(1, 3, 9, 64, 1000),
+  rows: constantFrom(1, 2, 5, 16),
+})
 const codeBytes = uint8Array({ minLength: COUNT, maxLength: COUNT, max: 7 })
 const amounts = array(float({ noNaN: true }), { minLength: 16 * CODES, maxLength: 16 * CODES }).map((list) =>
   Float64Array.from(list, (amount, i) => amount * (1 + i / 3)),
 )
-const words = array(nat(2 ** 32 - 1), { minLength: COUNT, maxLength: COUNT }).map((list) => Uint32Array.from(list))
+const words = array(nat(2 ** 32 - 1), { minLength: COUNT, maxLength: COUNT }).map((list) =>
+  Uint32Array.from(list),
+)
 
 test("the addon that was built has the loops of embedding", () => {
   expect(nativeMark()).not.toBeNull()
@@ -49,7 +66,9 @@ describe("the native loops give the bits of the portable ones", () => {
       property(words, places, codeBytes, amounts, (bits, place, codes, table) => {
         const sums = both((kernel) => {
           // Tensors with NaN are never marked; a NaN's bits are not defined.
-          const values = new Float32Array(bits.slice().buffer).map((value) => (Number.isNaN(value) ? 1 : value))
+          const values = new Float32Array(bits.slice().buffer).map((value) =>
+            Number.isNaN(value) ? 1 : value,
+          )
           kernel.addFloats(values, place, codes, table)
           return new Uint32Array(values.buffer)
         })
@@ -83,15 +102,24 @@ describe("the native loops give the bits of the portable ones", () => {
     const limits = array(integer({ min: 0, max: 2 ** 32 }), { minLength: 48, maxLength: 48 })
     const zeros = array(integer({ min: -128, max: 255 }), { minLength: 16, maxLength: 16 })
     assert(
-      property(bytes, places, codeBytes, words, limits, zeros, boolean(), (stored, place, codes, picks, l, z, s) => {
-        const rules = { limits: Float64Array.from(l), zeroPoints: Int32Array.from(z), isSigned: s }
-        const moved = both((kernel) => {
-          const values = Uint8Array.from(stored)
-          kernel.step(values, place, codes, picks, rules)
-          return values
-        })
-        expect(moved.native).toEqual(moved.portable)
-      }),
+      property(
+        bytes,
+        places,
+        codeBytes,
+        words,
+        limits,
+        zeros,
+        boolean(),
+        (stored, place, codes, picks, l, z, s) => {
+          const rules = { limits: Float64Array.from(l), zeroPoints: Int32Array.from(z), isSigned: s }
+          const moved = both((kernel) => {
+            const values = Uint8Array.from(stored)
+            kernel.step(values, place, codes, picks, rules)
+            return values
+          })
+          expect(moved.native).toEqual(moved.portable)
+        },
+      ),
     )
   })
 })
@@ -107,7 +135,9 @@ describe("the native loops refuse", () => {
     expect(() => loops.markFloats(values, 0, 1, 3, new Uint8Array(8), table)).toThrow(TypeError)
     expect(() => loops.markFloats(values, 0, 0, 2, new Uint8Array(8), table)).toThrow(TypeError)
     expect(() => loops.markFloats(values, ...place, new Uint8Array(7), table)).toThrow(TypeError)
-    expect(() => loops.markHalves(new Uint16Array(8), ...place, new Uint8Array(8), new Float64Array(15))).toThrow(TypeError)
+    expect(() =>
+      loops.markHalves(new Uint16Array(8), ...place, new Uint8Array(8), new Float64Array(15)),
+    ).toThrow(TypeError)
   })
 
   test("streams that end early", () => {

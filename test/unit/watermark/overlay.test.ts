@@ -119,7 +119,13 @@ describe("applying an overlay", () => {
         const originals = sizes.map((size) => bytes(size))
         const segments = sizes.map((size, file) => {
           const offset = file % 3
-          return { file, offset, elementBytes, keptBytes, elements: Math.floor((size - offset) / elementBytes) }
+          return {
+            file,
+            offset,
+            elementBytes,
+            keptBytes,
+            elements: Math.floor((size - offset) / elementBytes),
+          }
         })
         const writer = new OverlayWriter(segments)
         const direct = originals.map((file) => file.slice())
