@@ -28,6 +28,7 @@ import {
   initLedgerSchema,
   ledgerSchema,
 } from "./schema/ledger.ts"
+import { answerSchema, questionsSchema } from "./schema/prompts.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import {
@@ -38,6 +39,7 @@ import {
   startRuntimeSchema,
 } from "./schema/serving.ts"
 import {
+  connectionSchema,
   listTagsSchema,
   loginResultSchema,
   loginSchema,
@@ -58,6 +60,7 @@ import { runEventSchema, runSchema } from "./schema/run.ts"
 import {
   approveSchema,
   attachSchema,
+  collectSchema,
   createReleaseSchema,
   exportedEventSchema,
   exportSchema,
@@ -76,6 +79,8 @@ import {
   setRingSchema,
 } from "./schema/release.ts"
 import {
+  deliveredSchema,
+  deliverSchema,
   deploymentEventSchema,
   deploymentStatusSchema,
   deviceVerdictEventSchema,
@@ -145,6 +150,8 @@ export const clientContract = {
     trustReceipts: oc.input(receiptKeySchema).output(deviceSchema),
     export: oc.input(exportSchema).output(eventIterator(exportedEventSchema)),
     import: oc.input(importSchema).output(importedSchema),
+    /** Receipts that devices attached to their grants in a repository. */
+    collect: oc.input(collectSchema).output(importedSchema),
   },
   deployment: {
     provision: oc.input(provisionSchema).output(provisionedSchema),
@@ -155,6 +162,8 @@ export const clientContract = {
     rollback: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     status: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     receipts: oc.input(receiptsSchema).output(receiptsWrittenSchema),
+    /** Receipts that no registry has taken yet, attached to their grants. */
+    deliver: oc.input(deliverSchema).output(deliveredSchema),
   },
   library: {
     /** Newest first. */
@@ -201,10 +210,21 @@ export const clientContract = {
       list: oc.output(z.array(queuedPushSchema)),
       remove: oc.input(z.strictObject({ id: z.string() })).output(queuedPushSchema),
     },
+    connections: {
+      add: oc.input(connectionSchema).output(connectionSchema),
+      list: oc.output(z.array(connectionSchema)),
+      /** The login stays: `logout` ends that. */
+      remove: oc.input(logoutSchema).output(connectionSchema),
+    },
     login: oc.input(loginSchema).output(loginResultSchema),
     logout: oc.input(logoutSchema).output(logoutResultSchema),
     check: oc.input(registryHostSchema).output(registryCheckSchema),
     list: oc.input(listTagsSchema).output(tagListSchema),
+  },
+  prompts: {
+    /** Passphrases and PINs that are needed now; whoever watches can be asked. */
+    watch: oc.output(eventIterator(questionsSchema)),
+    answer: oc.input(answerSchema),
   },
   jobs: {
     list: oc.output(z.array(jobSchema)),

@@ -66,22 +66,29 @@ async function asOpenFile(handle: FileHandle, name: string): Promise<OpenFile> {
     number: handle.fd,
     name,
     size: stats.size,
-    async read(offset, length) {
-      const bytes = Buffer.allocUnsafeSlow(length)
-      for (let done = 0; done < length;) {
-        const { bytesRead } = await attempt(name, async () =>
-          handle.read(bytes, done, length - done, offset + done),
-        )
-        if (bytesRead === 0) throw changed(name)
-        done += bytesRead
-      }
-      return bytes
-    },
+    read: async (offset, length) => readFully(handle, name, offset, length),
     async checkUnchanged() {
       if (!isSame(stats, await handle.stat())) throw changed(name)
     },
     close: async () => handle.close(),
   }
+}
+
+async function readFully(
+  handle: FileHandle,
+  name: string,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await attempt(name, async () =>
+      handle.read(bytes, done, length - done, offset + done),
+    )
+    if (bytesRead === 0) throw changed(name)
+    done += bytesRead
+  }
+  return bytes
 }
 
 /** Opens `name` below `folder`, refusing links on every step, so that no part of the way can lead outside. */
@@ -130,6 +137,7 @@ async function createPending(
         done += bytesWritten
       }
     },
+    read: async (offset, length) => readFully(handle, name, offset, length),
     discard,
     async commit() {
       await attemptWrite(name, async () => handle.sync())

@@ -1,17 +1,22 @@
 /** Every port, made real on this computer. */
 import { randomFillSync } from "node:crypto"
+import { existsSync } from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
 import type { Ports } from "../services/ports.ts"
+import { PromptDesk } from "../services/prompt-desk.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
-import { fileFloors } from "./deployment/file-floors.ts"
+import { deviceFloors } from "./deployment/device-floors.ts"
+import { FloorRecords } from "./deployment/floor-record.ts"
+import { TpmFloors } from "./deployment/tpm-floors.ts"
 import { localFiles } from "./files.ts"
 import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
 import { markKernel } from "./mark/kernel.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { keyringProvider } from "./keys/keyring/provider.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
@@ -37,12 +42,15 @@ import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
+/** Where Linux shows a TPM. */
+const TPM_DEVICES = ["/dev/tpmrm0", "/dev/tpm0"]
+
 /** Worker threads that cipher when there is no addon. More than four wait for memory, not for processors. */
 const MAX_CIPHER_WORKERS = 4
 
 /** What a host may settle before the ports open. */
 export interface PortOptions {
-  /** Who is asked for passphrases and PINs; nobody unless given. */
+  /** Who is asked for passphrases and PINs while no window watches for questions; nobody unless given. */
   readonly prompter?: Prompter
   /** The TPM to use whatever a key's record says, in tpm2-tss syntax; SEALWRIGHT_TCTI unless given. */
   readonly tcti?: string
@@ -63,14 +71,16 @@ export function localPorts(
       : nativeBackend(native)
   const now = () => new Date()
   const random = (size: number) => randomFillSync(new Uint8Array(size))
+  const prompts = new PromptDesk(prompter, random)
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
   const documents = documentFiles(path.join(workspace, "documents"))
-  const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
+  const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompts)
   const providers = [
-    softwareProvider(keyFolder, random, prompter),
+    softwareProvider(keyFolder, random, prompts),
+    keyringProvider(random),
     tpm2,
-    new Pkcs11Provider(random, prompter),
+    new Pkcs11Provider(random, prompts),
   ]
   const records = keyRecords(keyFolder)
   const keys = keyStore(records, providers, now)
@@ -81,16 +91,26 @@ export function localPorts(
     environment: process.env,
     now,
   })
+  const counters = tpmCounters(tpm2)
   const ports: Ports = {
     files,
     payload: payloadEngine(backend),
     keys,
     attestor: tpmAttestor(tpm2, async ({ purpose, name }) => records[purpose].find(name)),
-    counters: tpmCounters(tpm2),
+    counters,
     enrolments: enrolmentFiles(path.join(workspace, "enrolment")),
     devices: deviceFiles(path.join(workspace, "devices")),
     documents,
-    floors: fileFloors(documents),
+    floors: deviceFloors(
+      new FloorRecords(documents, path.join(workspace, "floors.key"), random),
+      new TpmFloors(counters),
+      async ({ name, holdsKey }) => {
+        const place = holdsKey ? (await records.device.find(name)).place : null
+        if (place?.provider === "tpm2") return { tcti: place.tcti, isKeyThere: true }
+        const isInSight = (tcti ?? "") !== "" || TPM_DEVICES.some((device) => existsSync(device))
+        return isInSight ? { tcti: null, isKeyThere: false } : null
+      },
+    ),
     folders: {
       releases: files.refer(path.join(workspace, "releases")),
       slots: files.refer(path.join(workspace, "slots")),
@@ -107,10 +127,11 @@ export function localPorts(
     trials: trialLauncher,
     markKernel: markKernel(),
     registries: remote,
-    registryAccess: registryAccess(credentials, prompter, remote.connect),
+    registryAccess: registryAccess(credentials, prompts, remote.connect),
     pushes: pushQueue(path.join(workspace, "pushes"), files, now),
     tracing: traceEngine,
     suspects: suspectCommands,
+    prompts,
     random,
     now,
     reportFault: (error) => {

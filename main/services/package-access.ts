@@ -16,7 +16,7 @@ import { checkWindow } from "../core/policy/policy.ts"
 import { readOverlay } from "../core/watermark/overlay.ts"
 import { checkBinding } from "../core/watermark/overlay-apply.ts"
 import type { FileRef } from "../contract/schema/base.ts"
-import type { OpenFile, Ports } from "./ports.ts"
+import type { Ports } from "./ports.ts"
 
 /** A package and the grant that opens it for one device. Nothing of the payload has been opened. */
 export interface GrantedPackage {
@@ -91,7 +91,7 @@ function readSignature(
  */
 export async function openGrant(
   ports: Ports,
-  file: OpenFile,
+  file: ByteSource,
   contents: SealContents,
   device: Device,
 ): Promise<GrantedPackage> {

@@ -20,6 +20,7 @@ import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
 import type { SuspectCommands } from "./ports/suspect.ts"
 import type { TraceEngine } from "./ports/trace.ts"
 import type { TrialLauncher } from "./ports/trial.ts"
+import type { PromptDesk } from "./prompt-desk.ts"
 
 /** All of them. */
 export interface Ports {
@@ -50,6 +51,8 @@ export interface Ports {
   readonly suspects: SuspectCommands
   readonly registryAccess: RegistryAccess
   readonly pushes: PushQueue
+  /** Where everything that needs a passphrase or PIN asks for it. */
+  readonly prompts: PromptDesk
   readonly random: Random
   /** The time now. */
   readonly now: () => Date
@@ -115,6 +118,8 @@ export interface Files {
 export interface PendingFile {
   readonly number: number
   write(offset: number, bytes: Uint8Array): Promise<void>
+  /** What was written, for those who check it before they commit. Throws FILE_CHANGED where there is less. */
+  read(offset: number, length: number): Promise<Uint8Array>
   commit(): Promise<void>
   discard(): Promise<void>
 }

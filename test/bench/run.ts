@@ -3,6 +3,8 @@
  * miss their limit are printed like all others: a timing never fails a run.
  */
 import type { Bench, Figure } from "./bench.ts"
+import { hardwareBench } from "./hardware.ts"
+import { firewallBench } from "./firewall.ts"
 import { markBenches } from "./mark/mark.ts"
 import { markCostBench, markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
@@ -15,6 +17,8 @@ const BENCHES: readonly Bench[] = [
   spineBench,
   registryBench,
   runtimeBench,
+  hardwareBench,
+  firewallBench,
   markEmbedBench,
   markCostBench,
   ...markBenches,

@@ -161,6 +161,7 @@ function memoryFile(): PendingFile & { bytes(): Buffer } {
       parts.push(bytes.slice())
       end += bytes.length
     },
+    read: async (offset, length) => Buffer.concat(parts).subarray(offset, offset + length),
     commit: async () => {},
     discard: async () => {},
     bytes: () => Buffer.concat(parts),

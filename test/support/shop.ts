@@ -4,6 +4,7 @@ import path from "node:path"
 import { onTestFinished } from "vitest"
 import { followJob, type HostClient } from "../../main/contract/client.ts"
 import type { DeploymentStatus, Install, Provisioned } from "../../main/contract/schema/deployment.ts"
+import type { Place as RegistryPlace, Pushed } from "../../main/contract/schema/registry.ts"
 import type { Published, Release } from "../../main/contract/schema/release.ts"
 import { localEngine } from "../../main/contract/server.ts"
 import type { RolesRequest, Signer, Trust } from "../../main/contract/schema/trust.ts"
@@ -125,9 +126,17 @@ export class Fleet {
     return fleet
   }
 
-  async addDevice(name: string, more: Partial<Ports> = {}): Promise<Place> {
+  /** `tcti`: the TPM its key is made in; a software key without. */
+  async addDevice(name: string, more: Partial<Ports> = {}, tcti: string | null = null): Promise<Place> {
     const place = this.shop.place(name, more)
-    const { recipient } = await place.engine.devices.add({ name, key: { kind: "software" } })
+    if (tcti !== null)
+      await place.engine.keys.create({
+        name,
+        purpose: "device",
+        place: { provider: "tpm2", tcti, adopt: null, persistent: false, auth: false, pcrs: [] },
+      })
+    const key = tcti === null ? ({ kind: "software" } as const) : ({ kind: "key", name } as const)
+    const { recipient } = await place.engine.devices.add({ name, key })
     await this.desk.engine.devices.add({ name, key: { kind: "recipient", recipient } })
     this.devices.set(name, place)
     return place
@@ -188,10 +197,18 @@ export class Fleet {
     return made
   }
 
-  async sync(file: string, name = "press-07"): Promise<DeploymentStatus> {
+  /** `where`: a file, or a repository; a folder is given by its path. */
+  async sync(where: string | RemotePlace, name = "press-07"): Promise<DeploymentStatus> {
     const { engine } = this.device(name)
-    const from = await engine.files.refer({ path: file })
+    const from = typeof where === "string" ? await engine.files.refer({ path: where }) : where
     return followJob(await engine.deployment.sync({ device: name, from }))
+  }
+
+  /** An export of the ring into a repository, from the desk. */
+  async push(file: string, to: RegistryPlace, tag: string): Promise<Pushed> {
+    const { engine } = this.desk
+    const ref = await engine.files.refer({ path: file })
+    return followJob(await engine.registry.push({ file: ref, to, tag }))
   }
 
   async install(name = "press-07", golden: Install["golden"] = null): Promise<DeploymentStatus> {
@@ -237,6 +254,8 @@ export class Fleet {
 
   #provisioned = false
 }
+
+type RemotePlace = Exclude<Parameters<HostClient["deployment"]["sync"]>[0]["from"], string>
 
 export interface FleetOptions {
   readonly names?: readonly string[]

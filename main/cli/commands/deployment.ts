@@ -2,6 +2,7 @@ import type { Command } from "commander"
 import { AppError, exitCodeFor } from "../../contract/errors.ts"
 import type { DeploymentStatus } from "../../contract/schema/deployment.ts"
 import type { Run } from "../main.ts"
+import { parsePlace, type PlaceOptions } from "../place.ts"
 import { safeText } from "../text.ts"
 import { checkLine } from "../text.ts"
 
@@ -9,6 +10,17 @@ interface InstallOptions {
   readonly goldenInput?: string
   readonly goldenOutput?: string
   readonly tolerance: string
+}
+
+interface SyncOptions extends PlaceOptions {
+  readonly from?: string
+  readonly registry?: string
+}
+
+interface ReceiptsOptions extends PlaceOptions {
+  readonly output?: string
+  readonly registry?: string
+  readonly force?: boolean
 }
 
 /** The part of `sealwright device` that runs on the device itself. */
@@ -47,12 +59,24 @@ export function registerDeployment(
   device
     .command("sync")
     .argument("<name>")
-    .requiredOption("--from <file>", ".seal file that was carried here")
+    .option("--from <file>", ".seal file that was carried here")
+    .option("--registry <place>", "HOST[:PORT]/NAME, or oci:FOLDER for a folder")
+    .option("--plain-http", "reach the registry without TLS")
+    .option("--ca <file>", "certificates (PEM) of an authority to trust besides the usual ones")
     .description("verify what the director and the release managers say, and fetch the package")
-    .addHelpText("after", "\nExample:\n  sealwright device sync press-07 --from /media/usb/pilot.seal")
-    .action(async (name: string, options: { readonly from: string }, command) =>
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sealwright device sync press-07 --from /media/usb/pilot.seal\n  sealwright device sync press-07 --registry registry.example/press/model",
+    )
+    .action(async (name: string, options: SyncOptions, command) =>
       run(command, async (context) => {
-        const from = await context.file(options.from)
+        const { from: file, registry } = options
+        if ((file === undefined) === (registry === undefined))
+          throw new AppError("USAGE", "give exactly one of --from and --registry")
+        const from =
+          registry === undefined
+            ? await context.file(file ?? "")
+            : (await parsePlace(context, registry, options)).place
         const status = await context.job(async (control) =>
           context.engine.deployment.sync({ device: name, from }, control),
         )
@@ -126,12 +150,23 @@ export function registerDeployment(
   device
     .command("receipts")
     .argument("<name>")
-    .requiredOption("-o, --output <file>", "the .seal file to write")
+    .option("-o, --output <file>", "the .seal file to write, to be carried back")
+    .option("--registry <place>", "attach them to the grants in HOST[:PORT]/NAME or oci:FOLDER")
+    .option("--plain-http", "reach the registry without TLS")
+    .option("--ca <file>", "certificates (PEM) of an authority to trust besides the usual ones")
     .option("--force", "replace the output if it exists")
-    .description("write the receipts of this device, to be carried back")
+    .description("give out the receipts of this device")
     .addHelpText("after", "\nExample:\n  sealwright device receipts press-07 -o press-07.receipts.seal")
-    .action(async (name: string, options: { readonly output: string; readonly force?: boolean }, command) =>
+    .action(async (name: string, options: ReceiptsOptions, command) =>
       run(command, async (context) => {
+        if ((options.output === undefined) === (options.registry === undefined))
+          throw new AppError("USAGE", "give exactly one of --output and --registry")
+        if (options.output === undefined) {
+          const { place: to } = await parsePlace(context, options.registry ?? "", options)
+          const made = await context.engine.deployment.deliver({ device: name, to })
+          context.print(made, () => `delivered ${made.delivered} receipt(s), ${made.waiting} still wait`)
+          return
+        }
         const output = { file: await context.file(options.output), replace: options.force === true }
         const written = await context.engine.deployment.receipts({ device: name, output })
         context.print(written, () => `wrote ${written.receipts} receipt(s)`)
@@ -151,6 +186,9 @@ function statusText(status: DeploymentStatus): string {
     ...slotText(status.active === "a" ? "slot a (in use)" : "slot a", status.slots.a),
     ...slotText(status.active === "b" ? "slot b (in use)" : "slot b", status.slots.b),
     ...slotText("fetched", status.incoming),
+    ...(status.receiptsWaiting === undefined || status.receiptsWaiting === 0
+      ? []
+      : [`  ${status.receiptsWaiting} receipt(s) no registry has yet`]),
     `  rollback floor: deployment ${status.floors.deployment}, release ${status.floors.release}, kept in ${status.floors.level}`,
     ...(status.isClockBehind
       ? [`  the clock is behind: the device knows that it is at least ${status.clockFloor}`]

@@ -1,5 +1,7 @@
 import { AppError } from "../../contract/errors.ts"
+import type { Imported } from "../../contract/schema/release.ts"
 import type { Register } from "../main.ts"
+import { parsePlace, type PlaceOptions } from "../place.ts"
 import { bytesText, safeText, table } from "../text.ts"
 
 export const registerFleet: Register = (program, run) => {
@@ -63,6 +65,20 @@ export const registerFleet: Register = (program, run) => {
         )
       }),
     )
+  fleet
+    .command("collect")
+    .argument("<place>", "HOST[:PORT]/NAME, or oci:FOLDER for a folder")
+    .option("--plain-http", "reach the registry without TLS")
+    .option("--ca <file>", "certificates (PEM) of an authority to trust besides the usual ones")
+    .description("take the receipts that devices left in a registry")
+    .addHelpText("after", "\nExample:\n  sealwright fleet collect registry.example/press/model")
+    .action(async (text: string, options: PlaceOptions, command) =>
+      run(command, async (context) => {
+        const { place: from } = await parsePlace(context, text, options)
+        const { receipts } = await context.engine.fleet.collect({ from })
+        context.print(receipts, () => receiptLines(receipts))
+      }),
+    )
   program
     .command("export")
     .option("--ring <ring>", "everything the devices of a ring need")
@@ -102,15 +118,16 @@ export const registerFleet: Register = (program, run) => {
     .action(async (file: string, _options, command) =>
       run(command, async (context) => {
         const { receipts } = await context.engine.fleet.import({ file: await context.file(file) })
-        context.print(receipts, () =>
-          receipts
-            .map(({ device, result, reason }) =>
-              `${result} ${device ?? "receipt"} ${safeText(reason)}`.trimEnd(),
-            )
-            .join("\n"),
-        )
+        context.print(receipts, () => receiptLines(receipts))
       }),
     )
+}
+
+function receiptLines(receipts: Imported["receipts"]): string {
+  if (receipts.length === 0) return "no receipts"
+  return receipts
+    .map(({ device, result, reason }) => `${result} ${device ?? "receipt"} ${safeText(reason)}`.trimEnd())
+    .join("\n")
 }
 
 function scopeOf({ ring, device }: { readonly ring?: string; readonly device?: string }) {

@@ -6,6 +6,7 @@ interface Options extends PlaceOptions {
   readonly output: string
   readonly force?: boolean
   readonly grants: string
+  readonly trust: boolean
 }
 
 export const registerPull: Register = (program, run) => {
@@ -15,6 +16,7 @@ export const registerPull: Register = (program, run) => {
     .requiredOption("-o, --output <file>", "the .seal file to write")
     .option("--force", "replace the output if it exists")
     .option("--grants <which>", "all, none, or the tags of the grants to bring along, as TAG,TAG", "all")
+    .option("--no-trust", "leave trust metadata in the registry")
     .option("--plain-http", "reach the registry without TLS")
     .option("--ca <file>", "certificates (PEM) of an authority to trust besides the usual ones")
     .description("fetch a package from a registry or from an OCI layout folder")
@@ -28,6 +30,7 @@ export const registerPull: Register = (program, run) => {
               from: place,
               reference: checkReference(reference, text),
               grants: parseGrants(options.grants),
+              trust: options.trust ? "all" : "none",
               output: { file: await context.file(options.output), replace: options.force === true },
             },
             control,

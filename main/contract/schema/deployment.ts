@@ -2,6 +2,7 @@
 import { z } from "zod"
 import { errorCodes } from "../errors.ts"
 import { assuranceSchema, fileRefSchema, jobEventSchema, nameSchema, outputSchema } from "./base.ts"
+import { placeSchema } from "./registry.ts"
 import { verdictSchema } from "./verify.ts"
 
 const slotSchema = z.strictObject({
@@ -11,6 +12,8 @@ const slotSchema = z.strictObject({
   /** Digest of the package manifest, and its length. */
   package: z.string(),
   packageBytes: z.number(),
+  /** Digest of the grant's manifest; slots filled before there were registries lack it. */
+  grant: z.string().optional(),
   ring: z.string(),
   expires: z.string(),
   /** File name in the cache. */
@@ -34,6 +37,8 @@ export const deploymentStatusSchema = z.strictObject({
   /** What happened last. */
   result: z.strictObject({ what: z.string(), code: z.enum(errorCodes).nullable(), detail: z.string() }),
   receipts: z.number(),
+  /** Of these, how many no registry has taken yet. */
+  receiptsWaiting: z.number().optional(),
 })
 export type DeploymentStatus = z.infer<typeof deploymentStatusSchema>
 export const deploymentEventSchema = jobEventSchema(deploymentStatusSchema)
@@ -55,7 +60,12 @@ export const provisionedSchema = z.strictObject({
 })
 export type Provisioned = z.infer<typeof provisionedSchema>
 
-export const syncDeviceSchema = z.strictObject({ device: nameSchema, from: fileRefSchema })
+export const syncDeviceSchema = z.strictObject({
+  device: nameSchema,
+  /** A file that was carried here, or a repository. */
+  from: z.union([fileRefSchema, placeSchema]),
+})
+export type SyncDevice = z.infer<typeof syncDeviceSchema>
 export const onDeviceSchema = z.strictObject({ device: nameSchema })
 export const installSchema = z.strictObject({
   device: nameSchema,
@@ -68,3 +78,10 @@ export type Install = z.infer<typeof installSchema>
 export const deviceVerdictEventSchema = jobEventSchema(verdictSchema)
 export const receiptsSchema = z.strictObject({ device: nameSchema, output: outputSchema })
 export const receiptsWrittenSchema = z.strictObject({ receipts: z.number() })
+export const deliverSchema = z.strictObject({ device: nameSchema, to: placeSchema })
+export const deliveredSchema = z.strictObject({
+  /** How many were attached to their grants now, and how many still wait. */
+  delivered: z.number(),
+  waiting: z.number(),
+})
+export type Delivered = z.infer<typeof deliveredSchema>

@@ -14,7 +14,7 @@ const remoteSchema = z.strictObject({
   /** Certificates (PEM) of an authority to trust besides the usual ones. */
   authority: fileRefSchema.nullable(),
 })
-const placeSchema = z.discriminatedUnion("kind", [
+export const placeSchema = z.discriminatedUnion("kind", [
   remoteSchema,
   z.strictObject({ kind: z.literal("folder"), folder: fileRefSchema }),
 ])
@@ -47,6 +47,8 @@ export const pullSchema = z.strictObject({
     z.strictObject({ kind: z.literal("all") }),
     z.strictObject({ kind: z.literal("tags"), tags: z.array(tagSchema).max(10_000) }),
   ]),
+  /** Whether trust metadata comes along, where the repository has any. */
+  trust: z.enum(["all", "none"]).default("all"),
   output: outputSchema,
 })
 export type PullRequest = z.infer<typeof pullSchema>
@@ -99,6 +101,10 @@ export const registryHostSchema = remoteSchema.omit({ kind: true, repository: tr
   host: z.string().min(1).max(255),
 })
 export type RegistryHost = z.infer<typeof registryHostSchema>
+
+/** A registry this workspace works with. */
+export const connectionSchema = registryHostSchema.omit({ authority: true })
+export type Connection = z.infer<typeof connectionSchema>
 
 /** The password is asked for where the engine can ask; it is no part of any message. */
 export const loginSchema = registryHostSchema.extend({ username: z.string().min(1).max(255) })

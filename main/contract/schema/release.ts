@@ -1,6 +1,7 @@
 /** Releases, rings and what the fleet runs. The types follow from the schemas. */
 import { z } from "zod"
 import { fileRefSchema, jobEventSchema, nameSchema, outputSchema } from "./base.ts"
+import { placeSchema } from "./registry.ts"
 import { pendingSchema } from "./trust.ts"
 
 export const createReleaseSchema = z.strictObject({
@@ -109,6 +110,7 @@ const exportedSchema = z.strictObject({
 })
 export type Exported = z.infer<typeof exportedSchema>
 export const exportedEventSchema = jobEventSchema(exportedSchema)
+export const collectSchema = z.strictObject({ from: placeSchema })
 export const importSchema = z.strictObject({ file: fileRefSchema })
 export const importedSchema = z.strictObject({
   receipts: z.array(

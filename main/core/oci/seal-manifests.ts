@@ -20,8 +20,11 @@ export interface SealManifest {
 }
 
 /** In the order of the seal index. The file is checked as a whole first; throws what `readSealFile` throws. */
-export async function readSealManifests(file: ByteSource): Promise<readonly SealManifest[]> {
-  await readSealFile(file)
+export async function readSealManifests(
+  file: ByteSource,
+  options: { readonly mayLackPackages?: boolean } = {},
+): Promise<readonly SealManifest[]> {
+  await readSealFile(file, options)
   const entries = new Map((await readTar(file)).map((entry) => [entry.name, entry]))
   const read = async (entry: TarEntry) =>
     Uint8Array.from(await sliceSource(file, entry.offset, entry.size).read(0, entry.size))

@@ -36,6 +36,8 @@ export class RemoteRepository implements Repository {
   readonly path: string
   /** Blobs that were stored or seen here, by digest: not asked for twice. */
   readonly #known = new Set<Digest>()
+  /** Uploads under way: a registry may refuse one of two uploads of the same blob at the same time. */
+  readonly #uploads = new Map<Digest, Promise<void>>()
 
   constructor(session: RegistrySession, path: string, signal: AbortSignal) {
     this.session = session
@@ -68,13 +70,24 @@ export class RemoteRepository implements Repository {
       this.#known.add(blob.digest)
       return "present"
     }
+    const running = this.#uploads.get(blob.digest)
+    if (running !== undefined) {
+      await running
+      return "present"
+    }
     const place = {
       session: this.session,
       path: this.at("blobs/uploads/"),
       scope: this.scope("pull,push"),
       signal: this.signal,
     }
-    await uploadBlob(place, blob, content, onBytes)
+    const upload = uploadBlob(place, blob, content, onBytes)
+    this.#uploads.set(blob.digest, upload)
+    try {
+      await upload
+    } finally {
+      this.#uploads.delete(blob.digest)
+    }
     this.#known.add(blob.digest)
     return "stored"
   }

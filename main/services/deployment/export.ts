@@ -3,6 +3,7 @@ import { AppError } from "../../contract/errors.ts"
 import type { Device } from "../../contract/schema/keys.ts"
 import type { Exported, ExportRequest } from "../../contract/schema/release.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
+import type { Blob } from "../../core/oci/manifest.ts"
 import { targetFile } from "../../core/policy/deployment.ts"
 import type { JobContext } from "../jobs.ts"
 import type { PendingFile, Ports } from "../ports.ts"
@@ -38,13 +39,13 @@ export async function exportSeal(ports: Ports, request: ExportRequest, job: JobC
       releases.set(word.release, list)
     }
     const trust = await imageDocuments(imageRepository(ports))
+    const indexes = new Map<string, Blob>()
     const seen = new Set<string>()
     for (const [name, list] of releases) {
       const release = await openRelease(ports, name)
       try {
         await copyRelease(writer, output, release, list, seen, job)
-        const { descriptor, bytes } = release.index
-        trust.set(targetFile({ hashes: { sha256: descriptor.digest.slice("sha256:".length) } }), bytes)
+        indexes.set(name, release.index)
       } finally {
         await release.file.close()
       }
@@ -52,7 +53,11 @@ export async function exportSeal(ports: Ports, request: ExportRequest, job: JobC
     for (const [index, root] of (await directorRepository(ports).roots()).entries())
       trust.set(`director/${index + 1}.root.json`, root)
     await addTrustDocuments(writer, trust)
-    for (const { device } of words) await addTrustDocuments(writer, await deviceDocuments(ports, device))
+    for (const { device, word } of words)
+      await addTrustDocuments(
+        writer,
+        await deviceDocuments(ports, device, indexes.get(word.release ?? "") ?? null),
+      )
     await writer.finish()
     job.signal.throwIfAborted()
     await output.commit()
@@ -101,13 +106,22 @@ async function imageDocuments(repository: Repository): Promise<Map<string, Uint8
   return documents
 }
 
-async function deviceDocuments(ports: Ports, device: Device): Promise<ReadonlyMap<string, Uint8Array>> {
+/** The newest word to a device, and the index of the release it names. */
+async function deviceDocuments(
+  ports: Ports,
+  device: Device,
+  index: Blob | null,
+): Promise<ReadonlyMap<string, Uint8Array>> {
   const deviceId = createDeviceId(device.recipient)
   const documents = new Map<string, Uint8Array>()
   await addNewest(documents, deviceRepository(ports, deviceId), `devices/${deviceId}`, [
     "snapshot",
     "targets",
   ])
+  if (index !== null) {
+    const sha256 = index.descriptor.digest.slice("sha256:".length)
+    documents.set(targetFile({ hashes: { sha256 } }), index.bytes)
+  }
   return documents
 }
 

@@ -2,7 +2,9 @@ import { engineRouter } from "../../contract/server.ts"
 import type { Jobs } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
 import { commitDevice, deviceStatus, installDevice, rollbackDevice, verifyDevice } from "./install.ts"
+import { deliverReceipts } from "./deliver.ts"
 import { writeReceipts } from "./receipts.ts"
+import { readState } from "./state.ts"
 import { provision, syncDevice } from "./sync.ts"
 
 export function deploymentHandlers(ports: Ports, jobs: Jobs) {
@@ -21,6 +23,12 @@ export function deploymentHandlers(ports: Ports, jobs: Jobs) {
     commit: os.commit.handler(async ({ input }) => commitDevice(ports, input.device)),
     rollback: os.rollback.handler(async ({ input }) => rollbackDevice(ports, input.device)),
     status: os.status.handler(async ({ input }) => deviceStatus(ports, input.device)),
+    deliver: os.deliver.handler(async ({ input, signal }) => {
+      const device = await ports.devices.find(input.device)
+      await readState(ports, device)
+      const repository = ports.registries.open(input.to, signal ?? new AbortController().signal)
+      return deliverReceipts(ports, device, repository)
+    }),
     receipts: os.receipts.handler(async ({ input }) => {
       const device = await ports.devices.find(input.device)
       return { receipts: await writeReceipts(ports, device, input.output) }

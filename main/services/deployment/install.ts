@@ -4,7 +4,6 @@ import type { DeploymentStatus, Install, Slot } from "../../contract/schema/depl
 import type { Device } from "../../contract/schema/keys.ts"
 import type { Verdict } from "../../contract/schema/verify.ts"
 import type { Judged } from "../../core/policy/deployment.ts"
-import { createDeviceId } from "../../core/policy/device-id.ts"
 import { Checklist } from "../checklist.ts"
 import type { JobContext } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
@@ -58,7 +57,7 @@ export async function commitDevice(ports: Ports, name: string): Promise<Deployme
   if (active === null || slot === null || slot.state !== "trial")
     throw new AppError("SLOT_EMPTY", "no package is on trial")
   await judgeKept(ports, device, state)
-  await ports.floors.raise(createDeviceId(device.recipient), {
+  await ports.floors.raise(device, {
     deployment: slot.counter,
     release: slot.releaseCounter,
   })
@@ -96,7 +95,7 @@ export async function rollbackDevice(ports: Ports, name: string): Promise<Deploy
     )
   const { release, releaseCounter, counter, expires, ring } = deployment
   const moved: Slot = { ...target, release, releaseCounter, counter, expires, ring }
-  await ports.floors.raise(createDeviceId(device.recipient), { deployment: counter, release: releaseCounter })
+  await ports.floors.raise(device, { deployment: counter, release: releaseCounter })
   const next: DeviceState = {
     ...state,
     active: other,
@@ -184,7 +183,7 @@ async function returnToLastGood(
 
 /** An old copy of the disk has an old slot; the floor is elsewhere. */
 async function checkNotBelowFloor(ports: Ports, device: Device, slot: Slot): Promise<void> {
-  const floors = await ports.floors.read(createDeviceId(device.recipient))
+  const floors = await ports.floors.read(device)
   if (slot.counter < floors.deployment || slot.releaseCounter < floors.release)
     throw new AppError(
       "DEPLOYMENT_REPLAYED",

@@ -24,6 +24,11 @@ export const receiptSchema = z.looseObject({
   releaseCounter: z.number(),
   counter: z.number(),
   packageBytes: z.number(),
+  /** Digest of the grant's manifest; absent in the first receipts there were. */
+  grant: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional(),
   /** `returned`: the device went back from this package before it was committed. */
   result: z.enum(["committed", "failed", "returned"]),
   /** Code of what was found wrong, such as a rollback that was tried. */
@@ -53,11 +58,12 @@ export async function writeReceipt(
       releaseCounter: slot.releaseCounter,
       counter: slot.counter,
       packageBytes: slot.packageBytes,
+      ...(slot.grant !== undefined && { grant: slot.grant }),
       result,
       detected,
       time,
       createdAt: time,
-      floorLevel: await ports.floors.level(),
+      floorLevel: await ports.floors.level(device),
       nonce: toHex(ports.random(16)),
     },
   })

@@ -21,6 +21,8 @@ const stateSchema = z.strictObject({
   clockFloor,
   result,
   receiptKey: z.string(),
+  /** Digests of the two trust manifests of a registry that were taken last. */
+  seen: z.strictObject({ image: z.string(), device: z.string() }).nullable().default(null),
 })
 export type DeviceState = z.infer<typeof stateSchema>
 
@@ -118,7 +120,9 @@ function releaseName(device: Device, sha256: string): string {
 
 export async function statusOf(ports: Ports, device: Device, state: DeviceState): Promise<DeploymentStatus> {
   const deviceId = createDeviceId(device.recipient)
-  const floors = await ports.floors.read(deviceId)
+  const floors = await ports.floors.read(device)
+  const receipts = await ports.documents.list(`${folderOf(device)}/receipts`)
+  const delivered = new Set(await ports.documents.list(`${folderOf(device)}/delivered`))
   return {
     device: device.name,
     deviceId,
@@ -126,11 +130,12 @@ export async function statusOf(ports: Ports, device: Device, state: DeviceState)
     active: state.active,
     slots: state.slots,
     incoming: state.incoming,
-    floors: { ...floors, level: await ports.floors.level() },
+    floors: { ...floors, level: await ports.floors.level(device) },
     clockFloor: state.clockFloor,
     isClockBehind: ports.now() < new Date(state.clockFloor),
     result: state.result,
-    receipts: (await ports.documents.list(`${folderOf(device)}/receipts`)).length,
+    receipts: receipts.length,
+    receiptsWaiting: receipts.filter((name) => !delivered.has(name)).length,
   }
 }
 

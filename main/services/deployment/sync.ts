@@ -1,19 +1,25 @@
 /** News for a device: trusted roots first, then what both repositories say, then the package itself, encrypted as it came. */
 import { AppError, toAppError } from "../../contract/errors.ts"
-import type { DeploymentStatus, Provision, Provisioned, Slot } from "../../contract/schema/deployment.ts"
-import type { FileRef } from "../../contract/schema/base.ts"
+import type {
+  DeploymentStatus,
+  Provision,
+  Provisioned,
+  Slot,
+  SyncDevice,
+} from "../../contract/schema/deployment.ts"
 import type { Device } from "../../contract/schema/keys.ts"
 import { parseTrustedKeys } from "../../core/attest/trust.ts"
 import { sha256Digest } from "../../core/oci/manifest.ts"
-import { readSealFile, type SealContents, type SealPart } from "../../core/oci/seal-file.ts"
+import { readSealFile } from "../../core/oci/seal-file.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
 import { ANY_HARDWARE, judgeDeployment, type Deployment, type Judged } from "../../core/policy/deployment.ts"
 import { TufClient } from "../../core/tuf/client.ts"
 import type { JobContext } from "../jobs.ts"
-import { openGrant, readSignatures, wipeGranted } from "../package-access.ts"
-import type { OpenFile, Ports } from "../ports.ts"
-import { addTrustDocuments, attachBundle, copyPart } from "../seal-copy.ts"
-import { SealWriter } from "../seal-writer.ts"
+import type { Ports } from "../ports.ts"
+import { deliverReceipts } from "./deliver.ts"
+import { newsInSeal, type News } from "./news.ts"
+import { writeReceipt } from "./receipts.ts"
+import { newsInRegistry } from "./registry-news.ts"
 import { sealSources, type SealSources } from "./seal-source.ts"
 import {
   activeSlot,
@@ -48,6 +54,7 @@ export async function provision(ports: Ports, request: Provision): Promise<Provi
       pinned[repository] = Uint8Array.from(client.trusted.get("root") ?? first)
       await ports.documents.write(`${folderOf(device)}/${repository}/root.json`, pinned[repository])
     }
+    await ports.floors.prepare(device)
     const receiptKey = await receiptKeyOf(ports, device)
     await keepState(ports, device, {
       version: 1,
@@ -58,6 +65,7 @@ export async function provision(ports: Ports, request: Provision): Promise<Provi
       clockFloor: ports.now().toISOString(),
       result: { what: "provision", code: null, detail: "trust root pinned" },
       receiptKey: receiptKey.name,
+      seen: null,
     })
     return {
       device: device.name,
@@ -71,65 +79,116 @@ export async function provision(ports: Ports, request: Provision): Promise<Provi
   }
 }
 
-/** A key of that name that is there already, in whatever hardware, is taken. */
+/** A key of that name that is there already, in whatever hardware, is taken; then the device's own, made by `device init`. */
 async function receiptKeyOf(ports: Ports, { name }: Device) {
   const wanted = `${name}-receipts`
-  const found = (await ports.keys.list()).find((key) => key.name === wanted && key.purpose === "signing")
+  const keys = (await ports.keys.list()).filter(({ purpose }) => purpose === "signing")
+  const found = keys.find((key) => key.name === wanted) ?? keys.find((key) => key.name === name)
   if (found !== undefined) return found
   const place = { provider: "software", passphrase: false } as const
   return ports.keys.create({ name: wanted, purpose: "signing", algorithm: "P-256", place })
 }
 
-/** Throws the refusal of the first check that failed; what was verified before it is kept. */
+/**
+ * From a file that was carried here or from a repository. Throws the refusal of the first check that failed; what was verified
+ * before it is kept.
+ */
 export async function syncDevice(
   ports: Ports,
-  request: { readonly device: string; readonly from: FileRef },
+  request: SyncDevice,
   job: JobContext,
 ): Promise<DeploymentStatus> {
   const device = await ports.devices.find(request.device)
   const state = await readState(ports, device)
-  const file = await ports.files.open(request.from)
+  const { from } = request
   try {
-    const contents = await readSealFile(file, { mayLackPackages: true })
-    const judged = await judgeSeal(ports, device, state, file, contents)
-    const clockFloor = raisedFloor(
-      ports,
-      state.clockFloor,
-      judged.head.issuedAt,
-      judged.deployment?.expires ?? judged.director.timestamp.signed.expires,
-    )
-    const { deployment } = judged
-    if (judged.releaseIndex !== null) await keepReleaseIndex(ports, device, judged.releaseIndex)
-    if (deployment === null)
-      return await settle(ports, device, { ...state, clockFloor }, "nothing to run here")
-    if (isSame(activeSlot(state), deployment) || isSame(state.incoming, deployment))
-      return await settle(ports, device, { ...state, clockFloor }, "nothing new")
-    const incoming = await fetchPackage(ports, device, file, contents, judged, deployment, job)
-    return await settle(
-      ports,
-      device,
-      { ...state, clockFloor, incoming },
-      `${deployment.release} is ready to install`,
-    )
+    if (typeof from !== "string") {
+      const repository = ports.registries.open(from, job.signal)
+      const next = await take(
+        ports,
+        device,
+        state,
+        await newsInRegistry(ports, repository, device, state.seen),
+        job,
+      )
+      await deliverReceipts(ports, device, repository)
+      return await statusOf(ports, device, next)
+    }
+    const file = await ports.files.open(from)
+    try {
+      return await statusOf(
+        ports,
+        device,
+        await take(ports, device, state, await newsInSeal(ports, file, device), job),
+      )
+    } finally {
+      await file.close()
+    }
   } catch (error) {
     const { code, message } = toAppError(error)
     if (code !== "CANCELLED" && code !== "INTERNAL")
       await keepState(ports, device, { ...state, result: { what: "sync", code, detail: message } })
     throw error
-  } finally {
-    await file.close()
   }
 }
 
-/** Both repositories in a .seal file, judged by what the device keeps. */
-async function judgeSeal(
+async function take(
   ports: Ports,
   device: Device,
   state: DeviceState,
-  file: OpenFile,
-  contents: SealContents,
-): Promise<Judged> {
-  return judge(ports, device, state, sealSources(file, contents, createDeviceId(device.recipient)))
+  news: News,
+  job: JobContext,
+): Promise<DeviceState> {
+  // Unchanged metadata is judged again all the same: it may have expired meanwhile.
+  const judged = news.isUnchanged
+    ? await judgeKept(ports, device, state)
+    : await judge(ports, device, state, news.sources)
+  const clockFloor = raisedFloor(
+    ports,
+    state.clockFloor,
+    judged.head.issuedAt,
+    judged.deployment?.expires ?? judged.director.timestamp.signed.expires,
+  )
+  const { deployment } = judged
+  if (judged.releaseIndex !== null) await keepReleaseIndex(ports, device, judged.releaseIndex)
+  const known = { ...state, clockFloor, seen: news.seen ?? state.seen }
+  if (deployment === null) return settle(ports, device, known, "nothing to run here")
+  const held = await withNewWord(ports, device, known, deployment)
+  if (held !== null) return held
+  const incoming = await fetchPackage(ports, device, news, judged, deployment, job)
+  return settle(ports, device, { ...known, incoming }, `${deployment.release} is ready to install`)
+}
+
+/** A new word about a package that is here already; `null` when it is about another one. */
+async function withNewWord(
+  ports: Ports,
+  device: Device,
+  state: DeviceState,
+  deployment: Deployment,
+): Promise<DeviceState | null> {
+  const { release, releaseCounter, counter, ring, expires } = deployment
+  const said = { release, releaseCounter, counter, ring, expires, grant: deployment.grant }
+  const slot = activeSlot(state)
+  const isNew = (held: Slot) => held.counter !== counter || held.expires !== expires
+  if (state.active !== null && slot !== null && isHeld(slot, deployment)) {
+    if (!isNew(slot)) return settle(ports, device, { ...state, incoming: null }, "nothing new")
+    const next = { ...slot, ...said }
+    if (slot.state === "good")
+      await ports.floors.raise(device, { deployment: counter, release: releaseCounter })
+    const kept = await settle(
+      ports,
+      device,
+      { ...state, incoming: null, slots: { ...state.slots, [state.active]: next } },
+      `${release} goes on`,
+    )
+    if (slot.state === "good" && slot.release !== release)
+      await writeReceipt(ports, device, kept, next, "committed", null)
+    return kept
+  }
+  const { incoming } = state
+  if (incoming === null || !isHeld(incoming, deployment)) return null
+  const detail = isNew(incoming) ? `${release} is ready to install` : "nothing new"
+  return settle(ports, device, { ...state, incoming: { ...incoming, ...said } }, detail)
 }
 
 /** What the device keeps, judged again: no other file is needed. */
@@ -155,7 +214,7 @@ async function judge(
     {
       deviceId,
       hardwareId: state.hardwareId,
-      floors: await ports.floors.read(deviceId),
+      floors: await ports.floors.read(device),
       now: effectiveNow(ports, state),
     },
   )
@@ -164,64 +223,36 @@ async function judge(
 async function fetchPackage(
   ports: Ports,
   device: Device,
-  file: OpenFile,
-  contents: SealContents,
+  news: News,
   judged: Judged,
   deployment: Deployment,
   job: JobContext,
 ): Promise<Slot> {
-  const part = find(contents.packages, deployment.ociManifest, "package")
-  const grant = find(contents.grants, deployment.grant, "grant")
-  const own: SealContents = { ...contents, packages: [part], grants: [grant] }
   const trust = parseTrustedKeys(judged.packagers.map((pem) => ({ label: "packager", pem })))
-  readSignatures(own, trust, ports.now())
-  // Opening the grant now tells that the device can use what it is about to copy.
-  wipeGranted(await openGrant(ports, file, own, device))
   const name = `${createDeviceId(device.recipient)}-${deployment.counter}.seal`
   const output = await ports.files.create(await ports.files.inFolder(ports.folders.slots, name), {
     replace: true,
     isSecret: true,
   })
   try {
-    const writer = new SealWriter(output)
-    const control = job.step("copy package", part.layer.size)
-    for (const each of [part, grant]) await copyPart(writer, output, file, each, control)
-    for (const bundle of contents.bundles) {
-      const subject = [part, grant].find(({ digest }) => digest === bundle.subject)
-      if (subject !== undefined) await attachBundle(writer, subject.manifestBlob.descriptor, bundle)
-    }
-    await addTrustDocuments(writer, await trustDocuments(file, contents, createDeviceId(device.recipient)))
-    await writer.finish()
+    const packageBytes = await news.copy(output, { deployment, device, trust }, job)
     job.signal.throwIfAborted()
     await output.commit()
+    return {
+      release: deployment.release,
+      releaseCounter: deployment.releaseCounter,
+      counter: deployment.counter,
+      package: deployment.ociManifest,
+      packageBytes,
+      grant: deployment.grant,
+      ring: deployment.ring,
+      expires: deployment.expires,
+      file: name,
+      state: "waiting",
+    }
   } finally {
     await output.discard()
   }
-  return {
-    release: deployment.release,
-    releaseCounter: deployment.releaseCounter,
-    counter: deployment.counter,
-    package: deployment.ociManifest,
-    packageBytes: part.manifestBlob.bytes.length,
-    ring: deployment.ring,
-    expires: deployment.expires,
-    file: name,
-    state: "waiting",
-  }
-}
-
-/** What this device needs to judge the package again later, with no other file at hand. */
-async function trustDocuments(
-  file: OpenFile,
-  contents: SealContents,
-  deviceId: string,
-): Promise<ReadonlyMap<string, Uint8Array>> {
-  const documents = new Map<string, Uint8Array>()
-  for (const [name, { entry }] of contents.trust) {
-    if (name.startsWith("devices/") && !name.startsWith(`devices/${deviceId}/`)) continue
-    documents.set(name, Uint8Array.from(await file.read(entry.offset, entry.size)))
-  }
-  return documents
 }
 
 async function settle(
@@ -229,19 +260,12 @@ async function settle(
   device: Device,
   state: DeviceState,
   detail: string,
-): Promise<DeploymentStatus> {
+): Promise<DeviceState> {
   const next = { ...state, result: { what: "sync", code: null, detail } }
   await keepState(ports, device, next)
-  return statusOf(ports, device, next)
+  return next
 }
 
-function isSame(slot: Slot | null, { ociManifest, counter }: Deployment): boolean {
-  return slot !== null && slot.package === ociManifest && slot.counter === counter
-}
-
-function find(parts: readonly SealPart[], digest: string, what: string): SealPart {
-  const found = parts.find((part) => part.digest === digest)
-  if (found === undefined)
-    throw new AppError("SEAL_INCOMPLETE", `the ${what} the director names is not in the file`)
-  return found
+function isHeld(slot: Slot, { ociManifest, grant }: Deployment): boolean {
+  return slot.package === ociManifest && (slot.grant === undefined || slot.grant === grant)
 }

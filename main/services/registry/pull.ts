@@ -1,6 +1,7 @@
 /** A package out of a repository into a .seal file: blobs go straight to their place in the file, hashed on the way. */
 import { AppError } from "../../contract/errors.ts"
 import type { Pulled, PullRequest } from "../../contract/schema/registry.ts"
+import { attestationType } from "../../core/attest/statement.ts"
 import { isGrantTag } from "../../core/oci/grant-tag.ts"
 import {
   parseManifest,
@@ -17,15 +18,17 @@ import type { Ports } from "../ports.ts"
 import type { Repository } from "../ports/registry.ts"
 import { SealWriter } from "../seal-writer.ts"
 import { inParallel } from "./in-parallel.ts"
+import { readAllTrust, trustRepository } from "./trust-transfer.ts"
 
 const MANIFESTS_AT_ONCE = 8
 const LAYERS_AT_ONCE = 3
 /** As many parts as a .seal file can list. */
 const MAX_PARTS = 10_000
 const MAX_BUNDLE_BYTES = 4 << 20
+const PREDICATE_TYPE = "dev.sigstore.bundle.predicateType"
 
 /** A package or grant, with what is attached to it. */
-interface Part {
+export interface Part {
   readonly repository: Repository
   readonly blob: Blob
   readonly layer: Descriptor
@@ -45,13 +48,14 @@ export async function pull(ports: Ports, request: PullRequest, job: JobContext):
   try {
     const packages = await readParts(repository, packagesOf(release), MEDIA.package)
     const grants = await findGrants(repository.below("grants"), request.grants)
+    const trust = request.trust === "all" ? await readAllTrust(trustRepository(repository)) : []
     const writer = new SealWriter(output)
-    await fetchLayers(writer, [...packages, ...grants], job)
     const parts = [...packages, ...grants]
-    for (const { blob } of parts) await writer.manifest(blob)
-    for (const { blob, content } of parts.flatMap(({ bundles }) => bundles)) {
-      await writer.blob(content)
-      await writer.manifest(blob)
+    await fetchLayers(writer, parts, job)
+    await writeManifests(writer, parts)
+    for (const { manifest, documents } of trust) {
+      for (const document of documents) await writer.blob(document)
+      await writer.manifest(manifest)
     }
     await writer.finish()
     job.signal.throwIfAborted()
@@ -71,8 +75,21 @@ export async function pull(ports: Ports, request: PullRequest, job: JobContext):
   }
 }
 
+/** Manifests and what is attached to them, after their layers. */
+export async function writeManifests(writer: SealWriter, parts: readonly Part[]): Promise<void> {
+  for (const { blob } of parts) await writer.manifest(blob)
+  for (const { blob, content } of parts.flatMap(({ bundles }) => bundles)) {
+    await writer.blob(content)
+    await writer.manifest(blob)
+  }
+}
+
 /** Every blob gets its place first; then they come in whatever order they may. */
-async function fetchLayers(writer: SealWriter, parts: readonly Part[], job: JobContext): Promise<void> {
+export async function fetchLayers(
+  writer: SealWriter,
+  parts: readonly Part[],
+  job: JobContext,
+): Promise<void> {
   const total = parts.reduce((sum, { layer }) => sum + layer.size, 0)
   const control = job.step("pull", total)
   const done = new Map<Digest, number>()
@@ -108,7 +125,7 @@ async function findGrants(repository: Repository, wanted: PullRequest["grants"])
   return readParts(repository, [...found.values()], MEDIA.grant)
 }
 
-async function readParts(
+export async function readParts(
   repository: Repository,
   descriptors: readonly Descriptor[],
   artifactType: string,
@@ -127,10 +144,14 @@ async function readParts(
   return descriptors.flatMap(({ digest }) => parts.get(digest) ?? [])
 }
 
-/** Bundles only: other things may be attached to anything by anybody, and none of them is believed here. */
+/**
+ * Bundles only: other things may be attached to anything by anybody, and none of them is believed here. Receipts stay where
+ * they are: they are for the desk.
+ */
 async function readBundles(repository: Repository, subject: Digest): Promise<Part["bundles"]> {
   const listed = (await repository.referrers(subject)).filter(
-    ({ artifactType }) => artifactType === MEDIA.bundle,
+    ({ artifactType, annotations }) =>
+      artifactType === MEDIA.bundle && annotations[PREDICATE_TYPE] !== attestationType("receipt"),
   )
   checkCount(listed.length)
   const bundles = []

@@ -1,15 +1,18 @@
 /** A .seal file into a repository (docs/FORMAT.md 3.5): straight from the file, and only what is not there yet. */
+import { AppError } from "../../contract/errors.ts"
 import type { Pushed, PushRequest } from "../../contract/schema/registry.ts"
 import { wipe } from "../../core/bytes/bytes.ts"
 import { grantTag, releaseSecret } from "../../core/oci/grant-tag.ts"
-import type { Descriptor, Digest } from "../../core/oci/manifest.ts"
+import type { Blob, Descriptor, Digest } from "../../core/oci/manifest.ts"
 import { EMPTY_CONFIG, EMPTY_CONFIG_BYTES, MEDIA } from "../../core/oci/media-types.ts"
 import { releaseIndex } from "../../core/oci/release-index.ts"
 import { readSealManifests, type SealManifest } from "../../core/oci/seal-manifests.ts"
+import { SHARED_TAG, trustDocuments, trustTag } from "../../core/oci/trust-manifest.ts"
 import type { JobContext } from "../jobs.ts"
 import type { OpenFile, Ports } from "../ports.ts"
 import type { Repository } from "../ports/registry.ts"
 import { inParallel } from "./in-parallel.ts"
+import { isNewTrust, trustRepository } from "./trust-transfer.ts"
 
 /** Enough to keep a connection busy while others wait for an answer. */
 const MANIFESTS_AT_ONCE = 8
@@ -22,27 +25,26 @@ export async function push(ports: Ports, request: PushRequest, job: JobContext):
   const repository = ports.registries.open(request.to, job.signal)
   const file = await ports.files.open(request.file)
   try {
-    const parts = sortParts(await readSealManifests(file))
+    const parts = sortParts(await readSealManifests(file, { mayLackPackages: true }))
+    const top = topOf(parts)
     const transfer = new Transfer(
       repository,
       file,
-      [...parts.packages, ...parts.grants, ...parts.others],
+      [...parts.packages, ...parts.grants, ...parts.others, ...parts.trust],
       job,
     )
     await transfer.run()
-    // Whoever finds the tag finds all of it: the tag comes last.
-    const packages = parts.packages.map(({ blob }) => blob.descriptor)
-    const [only, ...more] = parts.packages
-    const release = more.length === 0 && only !== undefined ? only.blob : releaseIndex(packages)
-    const grants = await tagGrants(ports, repository, parts.grants, release.descriptor.digest)
+    const grants = await tagGrants(ports, repository, parts.grants, top.descriptor.digest)
+    // Whoever finds a tag finds all it stands for: the release's comes when all of it is there, the words to devices last.
     await file.checkUnchanged()
-    if ((await repository.manifestDigest(request.tag)) !== release.descriptor.digest)
-      await repository.putManifest(release, request.tag)
+    if (parts.packages.length > 0 && (await repository.manifestDigest(request.tag)) !== top.descriptor.digest)
+      await repository.putManifest(top, request.tag)
+    await transfer.tagTrust()
     return {
       name: file.name,
       repository: repository.name,
       tag: request.tag,
-      digest: release.descriptor.digest,
+      digest: top.descriptor.digest,
       bytes: transfer.bytes,
       sentBytes: transfer.sentBytes,
       grants,
@@ -56,21 +58,39 @@ export async function push(ports: Ports, request: PushRequest, job: JobContext):
 interface Parts {
   readonly packages: readonly SealManifest[]
   readonly grants: readonly SealManifest[]
+  /** Trust metadata (FORMAT 10.6): it lies beside the packages, under tags of its own. */
+  readonly trust: readonly SealManifest[]
   /** Bundles and whatever else the file holds. */
   readonly others: readonly SealManifest[]
 }
 
+/** What the tag points to; of a file without packages, the trust metadata all devices share. */
+function topOf({ packages, trust }: Parts): Blob {
+  const [only, ...more] = packages
+  if (only !== undefined && more.length === 0) return only.blob
+  if (only !== undefined) return releaseIndex(packages.map(({ blob }) => blob.descriptor))
+  const [shared] = trust
+  if (shared === undefined)
+    throw new AppError("SEAL_INCOMPLETE", "the file holds no package and no trust metadata")
+  return shared.blob
+}
+
 function sortParts(manifests: readonly SealManifest[]): Parts {
   const ofType = (type: string) => manifests.filter(({ manifest }) => manifest.artifactType === type)
-  const [packages, grants] = [ofType(MEDIA.package), ofType(MEDIA.grant)]
-  const others = manifests.filter((each) => !packages.includes(each) && !grants.includes(each))
-  return { packages, grants, others }
+  const [packages, grants, trust] = [ofType(MEDIA.package), ofType(MEDIA.grant), ofType(MEDIA.trust)]
+  const known = new Set([...packages, ...grants, ...trust])
+  return { packages, grants, trust, others: manifests.filter((each) => !known.has(each)) }
+}
+
+function isTrust({ manifest }: SealManifest): boolean {
+  return manifest.artifactType === MEDIA.trust
 }
 
 /** Everything but tags. A part goes where its subject is: what is about a grant is as private as the grant. */
 class Transfer {
   readonly #repository: Repository
   readonly #grants: Repository
+  readonly #trust: Repository
   readonly #file: OpenFile
   readonly #parts: readonly SealManifest[]
   readonly #grantDigests: ReadonlySet<Digest>
@@ -83,6 +103,7 @@ class Transfer {
   constructor(repository: Repository, file: OpenFile, parts: readonly SealManifest[], job: JobContext) {
     this.#repository = repository
     this.#grants = repository.below("grants")
+    this.#trust = trustRepository(repository)
     this.#file = file
     this.#parts = parts
     this.#grantDigests = new Set(
@@ -103,7 +124,7 @@ class Transfer {
     const isLarge = ({ layers }: SealManifest) =>
       layers.some(({ descriptor }) => descriptor.size >= LARGE_BYTES)
     const isAttached = ({ manifest }: SealManifest) => manifest.subject !== undefined
-    const plain = this.#parts.filter((part) => !isAttached(part))
+    const plain = this.#parts.filter((part) => !isAttached(part) && !isTrust(part))
     await inParallel(plain.filter(isLarge), LARGE_AT_ONCE, async (part) => this.#store(part))
     await inParallel(
       plain.filter((part) => !isLarge(part)),
@@ -118,6 +139,28 @@ class Transfer {
     await inParallel([...subjects.values()], MANIFESTS_AT_ONCE, async (bundles) => {
       for (const bundle of bundles) await this.#store(bundle)
     })
+  }
+
+  /** The shared part first: whoever finds the word to a device finds what it rests on. */
+  async tagTrust(): Promise<void> {
+    const parts = this.#parts.filter(isTrust)
+    const tagOf = ({ blob }: SealManifest) => trustTag(trustDocuments(blob.bytes))
+    const [shared, words] = [
+      parts.filter((part) => tagOf(part) === SHARED_TAG),
+      parts.filter((part) => tagOf(part) !== SHARED_TAG),
+    ]
+    for (const some of [shared, words])
+      await inParallel(some, MANIFESTS_AT_ONCE, async (part) => this.#tagTrust(part, tagOf(part)))
+  }
+
+  async #tagTrust({ blob, layers }: SealManifest, tag: string): Promise<void> {
+    if (await isNewTrust(this.#trust, blob)) {
+      await this.#trust.putBlob(EMPTY_CONFIG, { kind: "bytes", bytes: EMPTY_CONFIG_BYTES })
+      for (const { descriptor, offset } of layers) await this.#storeLayer(this.#trust, descriptor, offset)
+      await this.#trust.putManifest(blob, tag)
+      this.sentBytes += blob.bytes.length
+    } else for (const { descriptor } of layers) this.#note(descriptor, descriptor.size)
+    this.#note(blob.descriptor, blob.descriptor.size)
   }
 
   async #store(part: SealManifest): Promise<void> {

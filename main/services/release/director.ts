@@ -68,8 +68,25 @@ export interface Directed extends Pick<Deployment, "counter" | "ring"> {
 }
 
 export async function lastDirected(ports: Ports, deviceId: string): Promise<Directed | null> {
+  return directedAt(ports, deviceId, await deviceRepository(ports, deviceId).timestampVersion())
+}
+
+/** Words before the last whose receipts are still looked for. */
+const WORDS_BACK = 8
+
+/** Grants a device was sent to lately, each once, the newest first. */
+export async function grantsOf(ports: Ports, deviceId: string): Promise<readonly string[]> {
+  const last = await deviceRepository(ports, deviceId).timestampVersion()
+  const grants = new Set<string>()
+  for (let version = last; version > Math.max(0, last - WORDS_BACK); version -= 1) {
+    const grant = (await directedAt(ports, deviceId, version))?.grant
+    if (grant !== undefined && grant !== null) grants.add(grant)
+  }
+  return [...grants]
+}
+
+async function directedAt(ports: Ports, deviceId: string, version: number): Promise<Directed | null> {
   const repository = deviceRepository(ports, deviceId)
-  const version = await repository.timestampVersion()
   const bytes = version === 0 ? null : await repository.read(`${version}.targets.json`)
   if (bytes === null) return null
   const { signed } = parseMetadata("targets", bytes, "the deployment")

@@ -4,21 +4,26 @@ import { AppError } from "../../contract/errors.ts"
 import type { FleetDevice, Imported } from "../../contract/schema/release.ts"
 import type { FileRef } from "../../contract/schema/base.ts"
 import { readAttestation, type Attestation } from "../../core/attest/attestation.ts"
+import { readCertificatePem } from "../../core/attest/certificate-pem.ts"
 import { attestationType } from "../../core/attest/statement.ts"
 import { parseTrustedKeys, type TrustedKeys } from "../../core/attest/trust.ts"
 import { toUtf8 } from "../../core/bytes/bytes.ts"
 import { readAll } from "../../core/bytes/source.ts"
-import { sha256Digest } from "../../core/oci/manifest.ts"
+import { parseManifest, sha256Digest, type Digest } from "../../core/oci/manifest.ts"
+import { MEDIA } from "../../core/oci/media-types.ts"
 import { readSealFile } from "../../core/oci/seal-file.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
 import { readJson } from "../../core/policy/release.ts"
 import { receiptSchema } from "../deployment/receipts.ts"
 import type { Ports } from "../ports.ts"
-import { lastDirected } from "./director.ts"
+import type { Repository } from "../ports/registry.ts"
+import { grantsOf, lastDirected } from "./director.ts"
 
 type Receipt = z.infer<typeof receiptSchema>
 
 const MAX_PEM_BYTES = 1 << 16
+/** A bundle is a signature and a small statement. */
+const MAX_RECEIPT_BYTES = 1 << 20
 
 /** The public half of the key a device signs receipts with, as `device provision` printed it. */
 export async function trustReceipts(ports: Ports, name: string, key: FileRef): Promise<void> {
@@ -46,21 +51,63 @@ export async function importReceipts(ports: Ports, ref: FileRef): Promise<Import
     const { bundles } = await readSealFile(file, { mayLackPackages: true })
     const receipts: Imported["receipts"] = []
     for (const { bytes, predicateType } of bundles) {
-      if (predicateType !== attestationType("receipt")) continue
-      try {
-        const { receipt, device } = readReceipt(bytes, trust, ports.now())
-        const isNew = await keepReceipt(ports, receipt, bytes)
-        receipts.push({ device: names.get(device) ?? device, result: isNew ? "taken" : "known", reason: "" })
-      } catch (error) {
-        if (!(error instanceof AppError)) throw error
-        receipts.push({ device: null, result: "refused", reason: error.message })
-        await keepRefused(ports, bytes, error)
-      }
+      if (predicateType === attestationType("receipt"))
+        receipts.push(await takeReceipt(ports, bytes, trust, names, "unknown"))
     }
     return { receipts }
   } finally {
     await file.close()
   }
+}
+
+/**
+ * The same from a repository, where each device attaches its receipts to its grants. Whatever is attached there by others is
+ * refused and counted with the device whose grant it was found at.
+ */
+export async function collectReceipts(ports: Ports, repository: Repository): Promise<Imported> {
+  const trust = await receiptKeys(ports)
+  const names = await deviceNames(ports)
+  const grants = repository.below("grants")
+  const receipts: Imported["receipts"] = []
+  for (const deviceId of names.keys()) {
+    for (const grant of await grantsOf(ports, deviceId)) {
+      for (const bytes of await attachedReceipts(grants, grant))
+        receipts.push(await takeReceipt(ports, bytes, trust, names, deviceId))
+    }
+  }
+  return { receipts }
+}
+
+/** `deviceId`: whom a refusal is counted with. */
+async function takeReceipt(
+  ports: Ports,
+  bytes: Uint8Array,
+  trust: TrustedKeys,
+  names: ReadonlyMap<string, string>,
+  deviceId: string,
+): Promise<Imported["receipts"][number]> {
+  try {
+    const { receipt, device } = readReceipt(bytes, trust, ports.now())
+    const isNew = await keepReceipt(ports, receipt, bytes)
+    return { device: names.get(device) ?? device, result: isNew ? "taken" : "known", reason: "" }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    await keepRefused(ports, deviceId, bytes, error)
+    return { device: names.get(deviceId) ?? null, result: "refused", reason: error.message }
+  }
+}
+
+async function attachedReceipts(grants: Repository, grant: Digest): Promise<readonly Uint8Array[]> {
+  const found: Uint8Array[] = []
+  for (const { descriptor, artifactType, annotations } of await grants.referrers(grant)) {
+    const isReceipt =
+      artifactType === MEDIA.bundle &&
+      annotations["dev.sigstore.bundle.predicateType"] === attestationType("receipt")
+    const manifest = isReceipt ? await grants.manifest(descriptor.digest) : null
+    const layer = manifest === null ? undefined : parseManifest(manifest.bytes).layers[0]
+    if (layer !== undefined) found.push(await grants.readBlob(layer, MAX_RECEIPT_BYTES))
+  }
+  return found
 }
 
 export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
@@ -125,10 +172,15 @@ async function keepReceipt(ports: Ports, receipt: Receipt, bytes: Uint8Array): P
   return true
 }
 
-async function keepRefused(ports: Ports, bytes: Uint8Array, refusal: AppError): Promise<void> {
+async function keepRefused(
+  ports: Ports,
+  deviceId: string,
+  bytes: Uint8Array,
+  refusal: AppError,
+): Promise<void> {
   const name = sha256Digest(bytes).slice("sha256:".length)
   await ports.documents.write(
-    `receipts-refused/unknown/${name}.json`,
+    `receipts-refused/${deviceId}/${name}.json`,
     toUtf8(JSON.stringify({ code: refusal.code })),
   )
 }
@@ -151,6 +203,12 @@ async function receiptKeys(ports: Ports): Promise<TrustedKeys> {
     const bytes = await ports.documents.read(`receipt-keys/${name}`)
     if (bytes !== null)
       sources.push({ label: name.replace(/\.pem$/, ""), pem: Buffer.from(bytes).toString("latin1") })
+  }
+  // Enrolment has shown whose signing key it is: nobody needs to carry that one.
+  for (const { recipient, enrolment } of await ports.devices.list()) {
+    const label = createDeviceId(recipient)
+    if (enrolment !== null && !sources.some((source) => source.label === label))
+      sources.push({ label, pem: readCertificatePem(enrolment.signingPem).publicKeyPem })
   }
   return parseTrustedKeys(sources)
 }

@@ -3,7 +3,7 @@ import { exportSeal } from "../deployment/export.ts"
 import type { Jobs } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
 import { approveRelease, attachStatements, createRelease } from "./create.ts"
-import { fleetStatus, importReceipts, trustReceipts } from "./fleet.ts"
+import { collectReceipts, fleetStatus, importReceipts, trustReceipts } from "./fleet.ts"
 import { promoteRelease, publishRelease, revoke, rollbackRing } from "./publish.ts"
 import { listRings, setRing } from "./rings.ts"
 import { allReleases, showRelease } from "./show.ts"
@@ -68,6 +68,9 @@ export function fleetHandlers(ports: Ports, jobs: Jobs) {
     }),
     export: os.export.handler(async ({ input, signal }) =>
       jobs.start("export", async (job) => exportSeal(ports, input, job), signal),
+    ),
+    collect: os.collect.handler(async ({ input, signal }) =>
+      collectReceipts(ports, ports.registries.open(input.from, signal ?? new AbortController().signal)),
     ),
     import: os.import.handler(async ({ input }) => importReceipts(ports, input.file)),
   }

@@ -275,6 +275,7 @@ async function inMemory(disk: Documents, deviceId: string): Promise<Documents> {
 function countersElsewhere(): RollbackFloors {
   let kept: Floors = { deployment: 0, release: 0 }
   return {
+    prepare: async () => {},
     level: async () => "hardware",
     read: async () => kept,
     raise: async (_deviceId, floors) => {
