@@ -13,7 +13,7 @@ const ORIGINAL = path.join(MODELS, "fashion-mlp.onnx")
 const INPUTS = path.join(DATA, "fashion-calib-x.npy")
 const SERVER = path.join(import.meta.dirname, "../support/answering-suspect.mjs")
 const COMMON = ["trace", "--blackbox", "--original", ORIGINAL, "--workspace", at("workspace")]
-const FAKES = 19
+const FAKES = 20
 
 beforeAll(async () => {
   const marked = await markWorkspace(at("workspace"), "fashion-mlp.onnx", 3)
