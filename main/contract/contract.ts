@@ -82,6 +82,7 @@ import {
   deploymentEventSchema,
   deploymentStatusSchema,
   deviceVerdictEventSchema,
+  installedPackageSchema,
   installSchema,
   onDeviceSchema,
   provisionedSchema,
@@ -159,6 +160,8 @@ export const clientContract = {
     commit: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     rollback: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     status: oc.input(onDeviceSchema).output(deploymentStatusSchema),
+    /** What `run` takes on a device under deployment. */
+    installed: oc.input(onDeviceSchema).output(installedPackageSchema),
     receipts: oc.input(receiptsSchema).output(receiptsWrittenSchema),
     /** Receipts that no registry has taken yet, attached to their grants. */
     deliver: oc.input(deliverSchema).output(deliveredSchema),

@@ -1,7 +1,14 @@
 import { engineRouter } from "../../contract/server.ts"
 import type { Jobs } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
-import { commitDevice, deviceStatus, installDevice, rollbackDevice, verifyDevice } from "./install.ts"
+import {
+  commitDevice,
+  deviceStatus,
+  installDevice,
+  installedPackage,
+  rollbackDevice,
+  verifyDevice,
+} from "./install.ts"
 import { deliverReceipts } from "./deliver.ts"
 import { writeReceipts } from "./receipts.ts"
 import { readState } from "./state.ts"
@@ -22,6 +29,7 @@ export function deploymentHandlers(ports: Ports, jobs: Jobs) {
     ),
     commit: os.commit.handler(async ({ input }) => commitDevice(ports, input.device)),
     rollback: os.rollback.handler(async ({ input }) => rollbackDevice(ports, input.device)),
+    installed: os.installed.handler(async ({ input }) => installedPackage(ports, input.device)),
     status: os.status.handler(async ({ input }) => deviceStatus(ports, input.device)),
     deliver: os.deliver.handler(async ({ input, signal }) => {
       const device = await ports.devices.find(input.device)
