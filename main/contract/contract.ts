@@ -28,6 +28,7 @@ import {
   initLedgerSchema,
   ledgerSchema,
 } from "./schema/ledger.ts"
+import { proveEntrySchema, provedEntrySchema, trustLogSchema } from "./schema/log.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import {
@@ -165,6 +166,10 @@ export const clientContract = {
     receipts: oc.input(receiptsSchema).output(receiptsWrittenSchema),
     /** Receipts that no registry has taken yet, attached to their grants. */
     deliver: oc.input(deliverSchema).output(deliveredSchema),
+  },
+  log: {
+    show: oc.output(trustLogSchema),
+    prove: oc.input(proveEntrySchema).output(provedEntrySchema),
   },
   library: {
     /** Newest first. */

@@ -15,7 +15,9 @@ import { readSealFile } from "../../core/oci/seal-file.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
 import { readJson } from "../../core/policy/release.ts"
 import { receiptSchema } from "../deployment/receipts.ts"
+import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
+import { findPlan } from "../trust/publish.ts"
 import type { Repository } from "../ports/registry.ts"
 import { grantsOf, lastDirected } from "./director.ts"
 
@@ -54,6 +56,7 @@ export async function importReceipts(ports: Ports, ref: FileRef): Promise<Import
       if (predicateType === attestationType("receipt"))
         receipts.push(await takeReceipt(ports, bytes, trust, names, "unknown"))
     }
+    await logReceipts(ports, receipts)
     return { receipts }
   } finally {
     await file.close()
@@ -75,7 +78,16 @@ export async function collectReceipts(ports: Ports, repository: Repository): Pro
         receipts.push(await takeReceipt(ports, bytes, trust, names, deviceId))
     }
   }
+  await logReceipts(ports, receipts)
   return { receipts }
+}
+
+/** Only what is new: looking again is no act. A workspace without a trust root has no log. */
+async function logReceipts(ports: Ports, receipts: Imported["receipts"]): Promise<void> {
+  const count = (wanted: string) => receipts.filter(({ result }) => result === wanted).length
+  const [taken, refused] = [count("taken"), count("refused")]
+  if (taken + refused === 0 || (await findPlan(ports)) === null) return
+  await logAct(ports, { act: "receipts", what: `${taken} taken, ${refused} refused`, digests: [] })
 }
 
 /** `deviceId`: whom a refusal is counted with. */

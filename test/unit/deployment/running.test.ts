@@ -3,7 +3,10 @@ import { copyFileSync, readdirSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
-import { Fleet } from "../../support/shop.ts"
+import { direct } from "../../../main/services/release/director.ts"
+import { ownKeys } from "../../../main/services/trust/own-keys.ts"
+import { currentPlan } from "../../../main/services/trust/publish.ts"
+import { Fleet, own, role } from "../../support/shop.ts"
 import { DATA, temporaryFolder } from "../../support/workspace.ts"
 
 const INPUT = path.join(DATA, "digits-calib-x.npy")
@@ -90,6 +93,40 @@ describe("a device under deployment", () => {
       floors: { deployment: 2, release: 1 },
     })
     expect(readdirSync(path.join(fleet.device().workspace, "slots"))).toHaveLength(1)
+  })
+})
+
+describe("a director with a new key", () => {
+  test("is believed without a new publish, and the old key is not any more", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    await fleet.deploy("r1")
+    const { engine, ports } = fleet.desk
+    const before = await ownKeys(ports)
+    const plan = await currentPlan(ports)
+    await engine.keys.create({ name: "desk-2", purpose: "signing" })
+    await engine.trust.change({
+      kind: "rotate",
+      roles: { director: role([own("desk-2")]) },
+      gates: null,
+      offlineDays: null,
+    })
+    const status = await fleet.sync(await fleet.export("rotated.seal"))
+    expect(status).toMatchObject({
+      incoming: null,
+      slots: { a: { release: "r1", counter: 2, state: "good" } },
+    })
+    const { recipient } = await ports.devices.find("press-07")
+    await direct(ports, plan, before, { recipient, ring: "pilot", target: null })
+    await expect(fleet.sync(await fleet.export("old-key.seal"))).toFailWithCode("METADATA_UNSIGNED")
+  })
+
+  test("holds longer after a refresh, and the device fetches nothing again", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    await fleet.deploy("r1")
+    fleet.shop.later({ days: 20 })
+    await fleet.desk.engine.trust.refresh()
+    const status = await fleet.sync(await fleet.export("refreshed.seal"))
+    expect(status).toMatchObject({ incoming: null, slots: { a: { expires: "2027-02-23T08:00:00Z" } } })
   })
 })
 
