@@ -1,6 +1,6 @@
 /** What a device says it did, signed by it: collected here, carried to the desk, checked there. */
 import { z } from "zod"
-import { errorCodes, type ErrorCode } from "../../contract/errors.ts"
+import { AppError, errorCodes, type ErrorCode } from "../../contract/errors.ts"
 import type { Device } from "../../contract/schema/keys.ts"
 import type { Slot } from "../../contract/schema/deployment.ts"
 import { signStatement } from "../../core/attest/attestation.ts"
@@ -82,7 +82,10 @@ export async function writeReceipt(
   await ports.documents.write(`${folderOf(device)}/receipts/${sha256Digest(bytes).slice(7)}.json`, bytes)
 }
 
-/** By the attestation key that `device init` made in the device's TPM; `null` for a device without one. */
+/**
+ * By the attestation key that `device init` made in the device's TPM; `null` for a device without one. A TPM that cannot answer
+ * now leaves the receipt without its word: what was done is done, and the desk sees the difference.
+ */
 async function quoteOf(
   ports: Ports,
   { name }: Device,
@@ -90,8 +93,13 @@ async function quoteOf(
 ): Promise<JsonObject | null> {
   const key = (await ports.keys.list()).find((each) => each.purpose === "attestation" && each.name === name)
   if (key?.provider !== "tpm2") return null
-  const { attestation, signature } = await ports.attestor.quote(key, RECEIPT_PCRS, receiptQuestion(receipt))
-  return { attestation: toBase64(attestation), signature: toBase64(signature) }
+  try {
+    const { attestation, signature } = await ports.attestor.quote(key, RECEIPT_PCRS, receiptQuestion(receipt))
+    return { attestation: toBase64(attestation), signature: toBase64(signature) }
+  } catch (error) {
+    if (error instanceof AppError && error.code.startsWith("TPM_")) return null
+    throw error
+  }
 }
 
 /** All receipts of a device as a .seal file of statements, for the way back. Returns their number. */

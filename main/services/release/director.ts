@@ -65,11 +65,14 @@ export async function direct(ports: Ports, plan: TrustPlan, own: OwnKeys, order:
 
 /**
  * The last word to every device again, signed by the keys the director has now: after its keys changed, or to hold longer. A
- * device goes on with what it runs. Nothing is said to a device that never heard anything. Returns how many were told.
+ * device goes on with what it runs. Nothing is said to a device that never heard anything, and nothing at all where the
+ * director's keys are elsewhere. Returns how many were told.
  */
 export async function redirectFleet(ports: Ports): Promise<number> {
   const plan = await currentPlan(ports)
   const own = await ownKeys(ports)
+  const { director } = plan.roles
+  if (director.keys.filter(({ keyId }) => own.has(keyId)).length < director.threshold) return 0
   let told = 0
   await inParallel(await ports.devices.list(), AT_ONCE, async ({ recipient }) => {
     const deviceId = createDeviceId(recipient)

@@ -78,7 +78,11 @@ export function fleetHandlers(ports: Ports, jobs: Jobs) {
       }),
     ),
     export: os.export.handler(async ({ input, signal }) =>
-      jobs.start("export", async (job) => exportSeal(ports, input, job), signal),
+      jobs.start(
+        "export",
+        async (job) => alone(job.signal, async () => exportSeal(ports, input, job)),
+        signal,
+      ),
     ),
     collect: os.collect.handler(async ({ input, signal }) =>
       alone(signal, async () =>

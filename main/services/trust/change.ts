@@ -101,12 +101,7 @@ export async function settle(ports: Ports, draft: Draft): Promise<boolean> {
  */
 async function redirectAfter(ports: Ports, before: TrustPlan): Promise<void> {
   const after = await currentPlan(ports)
-  if (!differs(before, after, ["director"])) return
-  try {
-    await redirectFleet(ports)
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== "KEY_NOT_FOUND") throw error
-  }
+  if (differs(before, after, ["director"])) await redirectFleet(ports)
 }
 
 async function draftOfChange(
