@@ -5,6 +5,7 @@
       "sources": [
         "src/addon.cc",
         "src/chunks.cc",
+        "src/sha256.cc",
         "src/payload.cc",
         "src/peer.cc",
         "src/tss.cc",

@@ -39,6 +39,7 @@ const AREAS: readonly Area[] = [
       "zod",
       "sodium-native",
       "pkcs11js",
+      "@napi-rs/keyring",
       "@observablehq/plot",
       "linkedom",
       "onnxruntime-node",

@@ -6,6 +6,13 @@ import { spawnSync } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import path from "node:path"
 
+interface Assertion {
+  readonly fullName: string
+  readonly status: string
+  /** Of every try, also when a later one passed. */
+  readonly failureMessages?: readonly string[]
+}
+
 interface Results {
   readonly numPassedTests: number
   readonly numFailedTests: number
@@ -14,7 +21,7 @@ interface Results {
   readonly testResults: readonly {
     readonly name: string
     readonly status: string
-    readonly assertionResults: readonly unknown[]
+    readonly assertionResults: readonly Assertion[]
   }[]
 }
 
@@ -38,6 +45,13 @@ const brokenFiles = results.testResults.filter(
   (file) => file.status === "failed" && file.assertionResults.length === 0,
 ).length
 const failed = results.numFailedTests + brokenFiles
+for (const { fullName, status, failureMessages = [] } of results.testResults.flatMap(
+  (file) => file.assertionResults,
+)) {
+  const [reason] = failureMessages
+  if (status === "passed" && reason !== undefined)
+    console.log(`second try: ${fullName}: ${reason.split("\n")[0] ?? ""}`)
+}
 const skipped = results.numPendingTests > 0 ? `, ${results.numPendingTests} skipped` : ""
 console.log(`${results.numPassedTests} passed, ${failed} failed${skipped}`)
 process.exit(run.status === 0 && failed === 0 && results.numPassedTests > 0 ? 0 : 1)

@@ -17,7 +17,7 @@ export interface PlaceOptions {
 
 export function addPlaceOptions(command: Command): Command {
   return command
-    .option("--provider <provider>", "where it lives: software, tpm2 or pkcs11", "software")
+    .option("--provider <provider>", "where it lives: software, keyring, tpm2 or pkcs11", "software")
     .option("--passphrase", "software: ask for a passphrase, now and at every use")
     .option("--tcti <tcti>", "tpm2: how to reach the TPM, as device:/dev/tpmrm0 (default: SEALWRIGHT_TCTI)")
     .option("--handle <handle>", "tpm2: take over the key at this persistent handle, as 0x81000010")
@@ -32,6 +32,8 @@ export function choosePlace(options: PlaceOptions): KeyPlace {
   switch (options.provider) {
     case "software":
       return { provider: "software", passphrase: options.passphrase === true }
+    case "keyring":
+      return { provider: "keyring" }
     case "tpm2":
       return {
         provider: "tpm2",
@@ -47,7 +49,7 @@ export function choosePlace(options: PlaceOptions): KeyPlace {
     default:
       throw new AppError(
         "USAGE",
-        `the provider is software, tpm2 or pkcs11, not ${options.provider.slice(0, 40)}`,
+        `the provider is software, keyring, tpm2 or pkcs11, not ${options.provider.slice(0, 40)}`,
       )
   }
 }

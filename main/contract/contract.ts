@@ -29,6 +29,7 @@ import {
   ledgerSchema,
 } from "./schema/ledger.ts"
 import { proveEntrySchema, provedEntrySchema, trustLogSchema } from "./schema/log.ts"
+import { answerSchema, questionsSchema } from "./schema/prompts.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
 import {
@@ -39,6 +40,7 @@ import {
   startRuntimeSchema,
 } from "./schema/serving.ts"
 import {
+  connectionSchema,
   listTagsSchema,
   loginResultSchema,
   loginSchema,
@@ -216,10 +218,21 @@ export const clientContract = {
       list: oc.output(z.array(queuedPushSchema)),
       remove: oc.input(z.strictObject({ id: z.string() })).output(queuedPushSchema),
     },
+    connections: {
+      add: oc.input(connectionSchema).output(connectionSchema),
+      list: oc.output(z.array(connectionSchema)),
+      /** The login stays: `logout` ends that. */
+      remove: oc.input(logoutSchema).output(connectionSchema),
+    },
     login: oc.input(loginSchema).output(loginResultSchema),
     logout: oc.input(logoutSchema).output(logoutResultSchema),
     check: oc.input(registryHostSchema).output(registryCheckSchema),
     list: oc.input(listTagsSchema).output(tagListSchema),
+  },
+  prompts: {
+    /** Passphrases and PINs that are needed now; whoever watches can be asked. */
+    watch: oc.output(eventIterator(questionsSchema)),
+    answer: oc.input(answerSchema),
   },
   jobs: {
     list: oc.output(z.array(jobSchema)),

@@ -288,6 +288,14 @@ const TABLE = {
     "Check the keyboard layout and try again. A lost passphrase cannot be recovered.",
   ],
   KEY_PROVIDER_UNAVAILABLE: [EXIT.unavailable, "Run `sealwright keys doctor` to see what is missing."],
+  KEYRING_ABSENT: [
+    EXIT.unavailable,
+    "Start one (Debian: gnome-keyring in a session with D-Bus), or choose another --provider.",
+  ],
+  KEYRING_LOCKED: [
+    EXIT.key,
+    "Unlock the secret store, which a login at a desktop does, and create its default collection if it has none.",
+  ],
   TPM_UNAVAILABLE: [
     EXIT.unavailable,
     "Install tpm2-tss (Debian: libtss2-dev), then run `npm run build:native`.",

@@ -7,13 +7,15 @@ import type { EngineSupervisor } from "../platform/engine-supervisor.ts"
 import { freeName } from "../platform/free-name.ts"
 import type { Transfers } from "./transfers.ts"
 
+const FOLDERS = { package: "packages", report: "reports", exchange: "exchange" } as const
+
 export function browserShell(supervisor: EngineSupervisor, transfers: Transfers, workspace: string): Shell {
   return {
     about: () => ({ kind: "browser" }),
     watch: (signal) => supervisor.watch(signal),
     upload: async ({ files }) => transfers.expect(files),
     async newOutput({ name, kind }) {
-      const folder = path.join(workspace, kind === "package" ? "packages" : "reports")
+      const folder = path.join(workspace, FOLDERS[kind])
       await mkdir(folder, { recursive: true, mode: 0o700 })
       const target = await freeName(folder, name)
       return { file: await supervisor.refer(target), name: path.basename(target) }

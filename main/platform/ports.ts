@@ -6,6 +6,7 @@ import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
 import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
+import { PromptDesk } from "../services/prompt-desk.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
 import { deviceFloors } from "./deployment/device-floors.ts"
 import { FloorRecords } from "./deployment/floor-record.ts"
@@ -15,6 +16,7 @@ import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { keyringProvider } from "./keys/keyring/provider.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
 import { keyRecords, keyStore } from "./keys/store.ts"
@@ -49,7 +51,7 @@ const MAX_CIPHER_WORKERS = 4
 
 /** What a host may settle before the ports open. */
 export interface PortOptions {
-  /** Who is asked for passphrases and PINs; nobody unless given. */
+  /** Who is asked for passphrases and PINs while no window watches for questions; nobody unless given. */
   readonly prompter?: Prompter
   /** The TPM to use whatever a key's record says, in tpm2-tss syntax; SEALWRIGHT_TCTI unless given. */
   readonly tcti?: string
@@ -70,14 +72,16 @@ export function localPorts(
       : nativeBackend(native)
   const now = () => new Date()
   const random = (size: number) => randomFillSync(new Uint8Array(size))
+  const prompts = new PromptDesk(prompter, random)
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
   const documents = documentFiles(path.join(workspace, "documents"))
-  const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompter)
+  const tpm2 = new Tpm2Provider(tcti === undefined || tcti === "" ? null : tcti, random, prompts)
   const providers = [
-    softwareProvider(keyFolder, random, prompter),
+    softwareProvider(keyFolder, random, prompts),
+    keyringProvider(random),
     tpm2,
-    new Pkcs11Provider(random, prompter),
+    new Pkcs11Provider(random, prompts),
   ]
   const records = keyRecords(keyFolder)
   const keys = keyStore(records, providers, now)
@@ -125,10 +129,11 @@ export function localPorts(
     trials: trialLauncher,
     markKernel: portableKernel,
     registries: remote,
-    registryAccess: registryAccess(credentials, prompter, remote.connect),
+    registryAccess: registryAccess(credentials, prompts, remote.connect),
     pushes: pushQueue(path.join(workspace, "pushes"), files, now),
     tracing: traceEngine,
     suspects: suspectCommands,
+    prompts,
     random,
     now,
     reportFault: (error) => {

@@ -21,6 +21,15 @@ declare module "sodium-native" {
     ): number
     readonly crypto_pwhash_ALG_ARGON2ID13: number
     /** Fills `out`; runs on libuv's threads. */
+    readonly crypto_box_PUBLICKEYBYTES: number
+    readonly crypto_box_SECRETKEYBYTES: number
+    /** What a sealed message is longer than its text, bytes. */
+    readonly crypto_box_SEALBYTES: number
+    crypto_box_keypair(publicKey: Buffer, secretKey: Buffer): void
+    crypto_box_seal(sealed: Buffer, message: Buffer, publicKey: Buffer): void
+    /** False when the message was not sealed to the key. */
+    crypto_box_seal_open(message: Buffer, sealed: Buffer, publicKey: Buffer, secretKey: Buffer): boolean
+
     crypto_pwhash_async(
       out: Buffer,
       passphrase: Buffer,

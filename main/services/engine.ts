@@ -100,6 +100,12 @@ export function createEngine(ports: Ports): EngineRouter {
       jobs.start("quickstart", async (job) => quickstart(ports, input, job), signal),
     ),
     ledger: ledgerHandlers(ports),
+    prompts: {
+      watch: os.prompts.watch.handler(({ signal }) => ports.prompts.watch(signal)),
+      answer: os.prompts.answer.handler(async ({ input: { id, answer } }) =>
+        ports.prompts.answer(id, answer === null ? null : new Uint8Array(await answer.arrayBuffer())),
+      ),
+    },
     jobs: {
       list: os.jobs.list.handler(async () => [...jobs.list()]),
       cancel: os.jobs.cancel.handler(async ({ input }) => jobs.cancel(input.job)),

@@ -21,6 +21,7 @@ import type { PushQueue, Registries, RegistryAccess } from "./ports/registry.ts"
 import type { SuspectCommands } from "./ports/suspect.ts"
 import type { TraceEngine } from "./ports/trace.ts"
 import type { TrialLauncher } from "./ports/trial.ts"
+import type { PromptDesk } from "./prompt-desk.ts"
 
 /** All of them. */
 export interface Ports {
@@ -52,6 +53,8 @@ export interface Ports {
   readonly suspects: SuspectCommands
   readonly registryAccess: RegistryAccess
   readonly pushes: PushQueue
+  /** Where everything that needs a passphrase or PIN asks for it. */
+  readonly prompts: PromptDesk
   readonly random: Random
   /** The time now. */
   readonly now: () => Date

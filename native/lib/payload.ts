@@ -1,6 +1,6 @@
 /**
- * The payload part of the native addon: the age chunk cipher over reused contexts, and batches (read, seal or open, write)
- * on libuv's threads. `sealwright.node` is built by packaging/build-native.ts. See docs/ARCHITECTURE.md for the figures.
+ * The payload part of the native addon: the age chunk cipher over reused contexts, and batches (read and seal or open;
+ * write; hash) on libuv's threads. `sealwright.node` is built by packaging/build-native.ts. See docs/ARCHITECTURE.md for the figures.
  */
 import { addon } from "./addon.ts"
 
@@ -17,7 +17,8 @@ export interface Piece {
 
 /** How a batch ended. `errno` is positive, as in the C library; `chunk` counts from the start of the file. */
 export type BatchOutcome =
-  | { readonly kind: "done" }
+  /** `written`: bytes of a sealed batch that are in the output already, from its start. */
+  | { readonly kind: "done"; readonly written: number }
   | { readonly kind: "read-failed"; readonly errno: number }
   | { readonly kind: "short-read" }
   | { readonly kind: "write-failed"; readonly errno: number }
@@ -33,6 +34,7 @@ export interface SealBatch {
   readonly plain: Uint8Array
   readonly pieces: readonly Piece[]
   readonly sealed: Uint8Array
+  /** Where it belongs. What can be written without waiting for another writer is; the rest is the caller's. */
   readonly output: { readonly file: number; readonly offset: number }
 }
 
@@ -43,8 +45,12 @@ export interface OpenBatch {
   readonly sealed: Uint8Array
   readonly input: { readonly file: number; readonly offset: number }
   readonly plain: Uint8Array
-  /** What of `plain` is written where. */
-  readonly pieces: readonly Piece[]
+}
+
+/** Bytes for one digest. */
+export interface DigestFeed {
+  readonly digest: NativeDigest
+  readonly bytes: Uint8Array
 }
 
 interface PayloadAddon {
@@ -80,10 +86,9 @@ interface PayloadAddon {
     file: number,
     offset: number,
     plain: Uint8Array,
-    pieces: Float64Array,
   ) => Promise<RawOutcome>
   readonly moveBatch: (isWrite: boolean, plain: Uint8Array, pieces: Float64Array) => Promise<RawOutcome>
-  readonly digestBatch: (digest: NativeDigest, bytes: Uint8Array) => Promise<RawOutcome>
+  readonly digestBatch: (feeds: readonly (NativeDigest | Uint8Array)[]) => Promise<RawOutcome>
   readonly createDigest: () => NativeDigest
   readonly finishDigest: (digest: NativeDigest, out: Uint8Array) => void
 }
@@ -130,15 +135,15 @@ function wrap(raw: PayloadAddon) {
           batch.input.file,
           batch.input.offset,
           batch.plain,
-          flatten(batch.pieces),
         ),
       ),
     read: async (plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome> =>
       toOutcome(await raw.moveBatch(false, plain, flatten(pieces))),
     write: async (plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome> =>
       toOutcome(await raw.moveBatch(true, plain, flatten(pieces))),
-    digest: async (digest: NativeDigest, bytes: Uint8Array): Promise<BatchOutcome> =>
-      toOutcome(await raw.digestBatch(digest, bytes)),
+    /** Feeds several digests, none twice; two streams together take hardly longer than one. */
+    digest: async (feeds: readonly DigestFeed[]): Promise<BatchOutcome> =>
+      toOutcome(await raw.digestBatch(feeds.flatMap(({ digest, bytes }) => [digest, bytes]))),
     createDigest: (): NativeDigest => raw.createDigest(),
     /** The digest, 32 bytes; the handle starts anew. */
     finishDigest: (digest: NativeDigest): Uint8Array => {
@@ -159,7 +164,7 @@ function flatten(pieces: readonly Piece[]): Float64Array {
 function toOutcome([status, detail]: RawOutcome): BatchOutcome {
   switch (status) {
     case 0:
-      return { kind: "done" }
+      return { kind: "done", written: detail }
     case 1:
       return { kind: "read-failed", errno: detail }
     case 2:

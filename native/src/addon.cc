@@ -8,7 +8,11 @@ void AddLockdown(napi_env env, napi_value exports);
 void AddTrace(napi_env env, napi_value exports);
 }  // namespace sealwright
 
+/** Goes up by one whenever an export changes. Kept in step with native/lib/addon.ts, which refuses any other. */
+constexpr double kRevision = 3;
+
 NAPI_MODULE_INIT() {
+  napi_set_named_property(env, exports, "revision", sealwright::ToNumber(env, kRevision));
   sealwright::AddPayload(env, exports);
   sealwright::AddTpm(env, exports);
   sealwright::AddPeer(env, exports);

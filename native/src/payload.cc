@@ -1,16 +1,19 @@
 // JavaScript's view of the chunk cipher: `sealChunks` and `openChunks` for short runs on the calling thread, and batches
-// on libuv's threads that read a file, seal or open, and write a file in one go. A batch's buffers belong to the caller and
+// on libuv's threads that read a file and seal or open in one go. Writing is a batch of its own: a file takes one writer at a
+// time, and a thread that waits for its turn would rather seal. A batch's buffers belong to the caller and
 // must stay untouched until its promise settles; digests over them are batches too, so the main thread only conducts.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "chunks.h"
 #include "file_io.h"
 #include "napi.h"
+#include "sha256.h"
 
 namespace sealwright {
 namespace {
@@ -50,6 +53,7 @@ class Batch {
     status_ = status;
     detail_ = detail;
   }
+  void Done(int64_t detail) { detail_ = detail; }
   bool ReadPieces(const std::vector<Piece>& pieces, Bytes buffer);
   bool WritePieces(const std::vector<Piece>& pieces, Bytes buffer);
   bool ReadAt(int file, uint64_t offset, uint8_t* to, size_t size);
@@ -136,15 +140,33 @@ ChunkCipher& ThreadCipher() {
   return cipher;
 }
 
-/** Reads pieces into `plain`, seals them, writes `sealed` to the output file. */
+/** Read and sealed at a time, so that both sides stay in the cache nearest to a core that can hold them. */
+constexpr size_t kStep = 4 * kChunk;
+
+/** Held while a batch writes: a file takes one writer at a time, and waiting for it in the kernel burns a core. */
+std::mutex& WriteTurn() {
+  static std::mutex turn;
+  return turn;
+}
+
+/**
+ * Reads pieces into `plain`, seals them, and writes what is sealed whenever nobody else is writing, while it is still in
+ * the cache. `detail` of a batch that is done: bytes of `sealed` written, from its start.
+ */
 class SealBatch final : public Batch {
  public:
   void Run() override {
-    if (!ReadPieces(inputs, plain)) return;
-    if (!ThreadCipher().Seal(key_, first_chunk, ends_file, plain.data, plain.size, sealed.data)) {
-      return Fail(Status::kCipherFailed, 0);
+    const size_t whole = Contiguous() ? (plain.size - 1) / kStep * kStep : 0;
+    if (whole == 0 && !ReadPieces(inputs, plain)) return;
+    for (size_t at = 0; at < plain.size || at == 0; at += kStep) {
+      const bool is_end = at >= whole;
+      const size_t size = is_end ? plain.size - at : kStep;
+      if (whole > 0 && !ReadAt(inputs[0].file, inputs[0].offset + at, plain.data + at, size)) return;
+      if (!Seal(at, size, is_end && ends_file)) return;
+      if (!WriteInTurn(at / kChunk * kSealedChunk + SealedSize(size, is_end && ends_file))) return;
+      if (is_end) break;
     }
-    WriteAt(output, output_offset, sealed.data, SealedSize(plain.size, ends_file));
+    Done(static_cast<int64_t>(written_));
   }
 
   std::vector<Piece> inputs;
@@ -152,31 +174,57 @@ class SealBatch final : public Batch {
   uint64_t first_chunk = 0, output_offset = 0;
   int output = -1;
   bool ends_file = false;
+
+ private:
+  /** All of `plain` comes from one place. */
+  bool Contiguous() const { return inputs.size() == 1 && inputs[0].length == plain.size && plain.size > 0; }
+
+  bool Seal(size_t at, size_t size, bool is_end) {
+    const size_t chunk = at / kChunk;
+    if (ThreadCipher().Seal(key_, first_chunk + chunk, is_end, plain.data + at, size, sealed.data + chunk * kSealedChunk)) {
+      return true;
+    }
+    Fail(Status::kCipherFailed, 0);
+    return false;
+  }
+
+  /** False when writing failed; a turn that is taken is no failure. */
+  bool WriteInTurn(size_t sealed_size) {
+    const std::unique_lock<std::mutex> turn(WriteTurn(), std::try_to_lock);
+    if (!turn.owns_lock()) return true;
+    if (!WriteAt(output, output_offset + written_, sealed.data + written_, sealed_size - written_)) return false;
+    written_ = sealed_size;
+    return true;
+  }
+
+  size_t written_ = 0;
 };
 
-/** Reads `sealed` from the input file, opens it, writes pieces of `plain`. */
+/** Reads `sealed` from the input file and opens it. */
 class OpenBatch final : public Batch {
  public:
   void Run() override {
     if (!ReadAt(input, input_offset, sealed.data, sealed.size)) return;
     const int64_t forged = ThreadCipher().Open(key_, first_chunk, ends_file, sealed.data, sealed.size, plain.data);
-    if (forged >= 0) return Fail(Status::kForged, static_cast<int64_t>(first_chunk) + forged);
-    WritePieces(outputs, plain);
+    if (forged >= 0) Fail(Status::kForged, static_cast<int64_t>(first_chunk) + forged);
   }
 
-  std::vector<Piece> outputs;
   Bytes plain, sealed;
   uint64_t first_chunk = 0, input_offset = 0;
   int input = -1;
   bool ends_file = false;
 };
 
-/** Reads or writes pieces of `plain`: the two halves around a change made in JavaScript (mark, overlay). */
+/** Reads or writes pieces of `plain`. */
 class MoveBatch final : public Batch {
  public:
   void Run() override {
-    if (is_write) WritePieces(pieces, plain);
-    else ReadPieces(pieces, plain);
+    if (!is_write) {
+      ReadPieces(pieces, plain);
+      return;
+    }
+    const std::lock_guard<std::mutex> turn(WriteTurn());
+    WritePieces(pieces, plain);
   }
 
   std::vector<Piece> pieces;
@@ -185,21 +233,14 @@ class MoveBatch final : public Batch {
 };
 
 /** A SHA-256 in progress, owned by a JavaScript handle. One batch at a time may feed it. */
-struct Digest {
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  Digest() { EVP_DigestInit_ex(context, EVP_sha256(), nullptr); }
-  ~Digest() { EVP_MD_CTX_free(context); }
-  Digest(const Digest&) = delete;
-  Digest& operator=(const Digest&) = delete;
-};
+using Digest = SHA256_CTX;
 
 class DigestBatch final : public Batch {
  public:
   void Run() override {
-    if (EVP_DigestUpdate(digest->context, data.data, data.size) != 1) Fail(Status::kCipherFailed, 0);
+    if (!FeedDigests(feeds.data(), feeds.size())) Fail(Status::kCipherFailed, 0);
   }
-  Digest* digest = nullptr;
-  Bytes data;
+  std::vector<DigestFeed> feeds;
 };
 
 bool ReadKey(napi_env env, napi_value value, Bytes* key) {
@@ -265,16 +306,15 @@ napi_value StartSeal(napi_env env, napi_callback_info info) {
   return Batch::Start(env, std::move(batch));
 }
 
-/** openBatch(key, firstChunk, endsFile, sealed, file, offset, plain, pieces) */
+/** openBatch(key, firstChunk, endsFile, sealed, file, offset, plain) */
 napi_value StartOpen(napi_env env, napi_callback_info info) {
-  napi_value arguments[8];
+  napi_value arguments[7];
   Bytes key;
   auto batch = std::make_unique<OpenBatch>();
   if (!ReadArguments(env, info, arguments) || !ReadKey(env, arguments[0], &key) ||
       !ReadCount(env, arguments[1], &batch->first_chunk) || !ReadFlag(env, arguments[2], &batch->ends_file) ||
       !ReadBytes(env, arguments[3], &batch->sealed) || !ReadFileNumber(env, arguments[4], &batch->input) ||
-      !ReadCount(env, arguments[5], &batch->input_offset) || !ReadBytes(env, arguments[6], &batch->plain) ||
-      !ReadPieceList(env, arguments[7], batch->plain.size, &batch->outputs)) {
+      !ReadCount(env, arguments[5], &batch->input_offset) || !ReadBytes(env, arguments[6], &batch->plain)) {
     return nullptr;
   }
   const size_t chunks = (batch->sealed.size + kSealedChunk - 1) / kSealedChunk;
@@ -302,19 +342,44 @@ napi_value StartMove(napi_env env, napi_callback_info info) {
   return Batch::Start(env, std::move(batch));
 }
 
-/** digestBatch(digest, bytes) */
-napi_value StartDigest(napi_env env, napi_callback_info info) {
-  napi_value arguments[2];
-  auto batch = std::make_unique<DigestBatch>();
-  void* digest = nullptr;
-  if (!ReadArguments(env, info, arguments) || !ReadBytes(env, arguments[1], &batch->data)) return nullptr;
-  if (napi_get_value_external(env, arguments[0], &digest) != napi_ok) {
+bool ReadDigest(napi_env env, napi_value value, Digest** digest) {
+  void* data = nullptr;
+  if (napi_get_value_external(env, value, &data) != napi_ok) {
     Throw(env, "expected a digest");
+    return false;
+  }
+  *digest = static_cast<Digest*>(data);
+  return true;
+}
+
+/** digestBatch([digest, bytes, digest, bytes, …]): no digest twice. */
+napi_value StartDigest(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  auto batch = std::make_unique<DigestBatch>();
+  uint32_t length = 0;
+  if (!ReadArguments(env, info, arguments)) return nullptr;
+  if (napi_get_array_length(env, arguments[0], &length) != napi_ok || length % 2 != 0) {
+    Throw(env, "expected pairs of digest and bytes");
     return nullptr;
   }
-  batch->digest = static_cast<Digest*>(digest);
-  batch->Hold(env, arguments[0]);
-  batch->Hold(env, arguments[1]);
+  for (uint32_t i = 0; i < length; i += 2) {
+    napi_value handle = nullptr, value = nullptr;
+    Digest* digest = nullptr;
+    Bytes bytes;
+    if (napi_get_element(env, arguments[0], i, &handle) != napi_ok ||
+        napi_get_element(env, arguments[0], i + 1, &value) != napi_ok || !ReadDigest(env, handle, &digest) ||
+        !ReadBytes(env, value, &bytes)) {
+      return nullptr;
+    }
+    for (const DigestFeed& feed : batch->feeds) {
+      if (feed.digest != digest) continue;
+      Throw(env, "a digest appears twice");
+      return nullptr;
+    }
+    batch->feeds.push_back({digest, bytes.data, bytes.size});
+    batch->Hold(env, handle);
+    batch->Hold(env, value);
+  }
   return Batch::Start(env, std::move(batch));
 }
 
@@ -322,9 +387,10 @@ napi_value StartDigest(napi_env env, napi_callback_info info) {
 napi_value CreateDigest(napi_env env, napi_callback_info) {
   napi_value handle = nullptr;
   auto digest = std::make_unique<Digest>();
-  if (napi_create_external(
+  if (SHA256_Init(digest.get()) != 1 ||
+      napi_create_external(
           env, digest.get(), [](napi_env, void* data, void*) { delete static_cast<Digest*>(data); }, nullptr, &handle) !=
-      napi_ok) {
+          napi_ok) {
     Throw(env, "the digest could not be made");
     return nullptr;
   }
@@ -335,16 +401,13 @@ napi_value CreateDigest(napi_env env, napi_callback_info) {
 /** finishDigest(digest, out): writes 32 bytes and starts the digest anew. */
 napi_value FinishDigest(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
-  void* data = nullptr;
+  Digest* digest = nullptr;
   Bytes out;
-  if (!ReadArguments(env, info, arguments) || !ReadBytes(env, arguments[1], &out)) return nullptr;
-  if (napi_get_value_external(env, arguments[0], &data) != napi_ok || out.size != 32) {
-    Throw(env, "expected a digest and 32 bytes for it");
+  if (!ReadArguments(env, info, arguments) || !ReadDigest(env, arguments[0], &digest) ||
+      !ReadBytes(env, arguments[1], &out)) {
     return nullptr;
   }
-  EVP_MD_CTX* context = static_cast<Digest*>(data)->context;
-  unsigned int size = 0;
-  if (EVP_DigestFinal_ex(context, out.data, &size) != 1 || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) {
+  if (out.size != SHA256_DIGEST_LENGTH || SHA256_Final(out.data, digest) != 1 || SHA256_Init(digest) != 1) {
     Throw(env, "the digest failed");
   }
   return nullptr;

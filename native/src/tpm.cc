@@ -37,6 +37,11 @@ struct Shared {
   napi_threadsafe_function settle = nullptr;
 };
 
+/** Whether a command's answer is a secret. */
+bool IsSecret(const std::string& command) {
+  return command == "ecdh" || command == "unseal" || command == "activateCredential";
+}
+
 void Run(Connection& connection, Call* call) {
   const Command command = FindCommand(call->request.command);
   connection.failure = TSS2_RC_SUCCESS;
@@ -62,7 +67,7 @@ void Work(const std::shared_ptr<Shared>& shared) {
       call = std::move(shared->queue.front());
       shared->queue.pop_front();
     }
-    const bool is_last = call->is_last;
+    const bool is_last = call->is_last, is_secret = IsSecret(call->request.command);
     if (is_last) {
       connection.reset();
     } else {
@@ -80,6 +85,8 @@ void Work(const std::shared_ptr<Shared>& shared) {
       delete settled;  // the environment is going: nobody waits for an answer
     }
     if (is_last) break;
+    // After the answer was handed over: nobody waits for this.
+    if (is_open && is_secret) connection->Scrub();
   }
   napi_release_threadsafe_function(shared->settle, napi_tsfn_release);
 }

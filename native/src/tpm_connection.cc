@@ -28,6 +28,12 @@ TPM2B_PUBLIC PrimaryTemplate() {
 
 SecretBytes ToBytes(const TPM2B_NAME& name) { return SecretBytes(name.name, name.size); }
 
+/** As deep as any command's frames reach. */
+[[gnu::noinline]] void WipeStack() {
+  uint8_t frames[64 << 10];
+  OPENSSL_cleanse(frames, sizeof frames);
+}
+
 bool IsStorageKey(const TPMT_PUBLIC& area) {
   constexpr TPMA_OBJECT wanted =
       TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT | TPMA_OBJECT_USERWITHAUTH;
@@ -55,6 +61,17 @@ Connection::~Connection() {
     tss.Esys_Finalize(&esys);
   }
   if (tcti_ != nullptr) tss.Tss2_TctiLdr_Finalize(&tcti_);
+}
+
+void Connection::Scrub() {
+  // The longest answer there is to a question without secrets goes over the old one; if it fails, the next command says why.
+  {
+    TPMI_YES_NO more = TPM2_NO;
+    Owned<TPMS_CAPABILITY_DATA> data(tss);
+    tss.Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_FIXED,
+                           TPM2_MAX_TPM_PROPERTIES, &more, &data.pointer);
+  }
+  WipeStack();
 }
 
 bool Connection::UsePrimary(const SecretBytes& expected_name) {

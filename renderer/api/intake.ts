@@ -1,12 +1,18 @@
-/** What happens to files that are dropped or chosen: a model opens Models, a package opens Packages, arrays become test data. */
+/**
+ * What happens to files that are dropped or chosen: a model opens Models (or becomes the suspect, on Trace), a package opens
+ * Packages, a file of an enrolment goes on with it, arrays become test data.
+ */
 import { AppError } from "../../main/contract/errors.ts"
+import type { FileRef } from "../../main/contract/schema/base.ts"
 import { connection } from "./connection.ts"
+import { enrolmentFile } from "./enrolment-file.ts"
 import { toFailure, type Failure } from "./failure.ts"
 import { sendFiles, type SentFile } from "./files.ts"
 import { addModel, changeModel, openModels } from "./open-models.ts"
 import { queries, queryClient, refresh } from "./queries.ts"
 import { go, type Route } from "./router.ts"
 import { Store } from "./store.ts"
+import { takeSuspect } from "./suspect.ts"
 
 export interface Intake {
   readonly name: string
@@ -20,6 +26,14 @@ export interface Intake {
 export const intake = new Store<Intake | null>(null)
 
 export async function takeFiles(files: readonly File[], route: Route): Promise<void> {
+  await bringIn(files, async (sent) => settle(sent, route))
+}
+
+/** Brings files in and hands them on. What goes wrong on the way, or in `use`, is shown where files arrive. */
+export async function bringIn(
+  files: readonly File[],
+  use: (sent: readonly SentFile[]) => Promise<void> | void,
+): Promise<void> {
   if (files.length === 0) return
   const abort = new AbortController()
   const bytes = files.reduce((sum, { size }) => sum + size, 0)
@@ -30,7 +44,7 @@ export async function takeFiles(files: readonly File[], route: Route): Promise<v
       signal: abort.signal,
       onProgress: (done) => intake.update((now) => (now === null ? null : { ...now, sent: done })),
     })
-    await settle(sent, route)
+    await use(sent)
     intake.set(null)
   } catch (error) {
     const failure = toFailure(error)
@@ -55,12 +69,18 @@ export async function openSample(): Promise<void> {
 
 async function settle(sent: readonly SentFile[], route: Route): Promise<void> {
   const arrays = sent.filter(({ name }) => name.toLowerCase().endsWith(".npy"))
+  const enrolling = sent.find(({ name }) => /\.(request|challenge|response|certificates)$/i.test(name))
+  if (enrolling !== undefined) {
+    enrolmentFile.set(enrolling)
+    go("devices")
+    return
+  }
   const main =
     sent.find(({ name }) => /\.(onnx|ort)$/i.test(name)) ??
     sent.find(({ name }) => /\.(seal|tar)$/i.test(name)) ??
     sent.find((file) => !arrays.includes(file))
   if (main === undefined) {
-    attachData(arrays, route)
+    attachData(arrays, route.file)
     return
   }
   // Its content decides, whatever it is called.
@@ -71,13 +91,17 @@ async function settle(sent: readonly SentFile[], route: Route): Promise<void> {
     go("packages", entry.file)
     return
   }
+  if (route.screen === "trace") {
+    takeSuspect(sent.filter((file) => !arrays.includes(file)))
+    return
+  }
   addModel(main.file, main.name)
-  if (arrays.length > 0) attachData(arrays, { screen: "models", file: main.file })
+  if (arrays.length > 0) attachData(arrays, main.file)
   go("models", main.file)
 }
 
 /** Arrays belong to the model in sight, or else to the newest. Labels are told from inputs by their name. */
-function attachData(arrays: readonly SentFile[], { file }: Route): void {
+function attachData(arrays: readonly SentFile[], file: FileRef | null): void {
   const model = openModels.value.find((each) => each.file === file) ?? openModels.value[0]
   if (model === undefined)
     throw new AppError("USAGE", "test data needs a model: open the model first, then drop the arrays again")

@@ -15,6 +15,23 @@ export const queries = {
     queryKey: ["packages"],
     queryFn: async () => connection.client.library.packages(),
   }),
+  ledger: queryOptions({ queryKey: ["ledger"], queryFn: async () => connection.client.ledger.status() }),
+  trust: queryOptions({ queryKey: ["trust"], queryFn: async () => connection.client.trust.show() }),
+  releases: queryOptions({
+    queryKey: ["releases"],
+    queryFn: async () => connection.client.release.list(),
+  }),
+  rings: queryOptions({ queryKey: ["rings"], queryFn: async () => connection.client.fleet.rings() }),
+  fleet: queryOptions({ queryKey: ["fleet"], queryFn: async () => connection.client.fleet.status() }),
+  connections: queryOptions({
+    queryKey: ["connections"],
+    queryFn: async () => connection.client.registry.connections.list(),
+  }),
+  queue: queryOptions({
+    queryKey: ["queue"],
+    queryFn: async () => connection.client.registry.queue.list(),
+    refetchInterval: 4000,
+  }),
   sample: queryOptions({
     queryKey: ["sample"],
     queryFn: async () => connection.client.library.sample(),

@@ -2,13 +2,26 @@
 import { useSyncExternalStore } from "react"
 import { fileRefSchema, type FileRef } from "../../main/contract/schema/base.ts"
 
-const SCREENS = ["models", "packages", "devices", "protect", "validate", "activity", "doctor"] as const
+const SCREENS = [
+  "models",
+  "packages",
+  "devices",
+  "releases",
+  "registry",
+  "trace",
+  "protect",
+  "validate",
+  "activity",
+  "doctor",
+] as const
 export type Screen = (typeof SCREENS)[number]
 
 export interface Route {
   readonly screen: Screen
-  /** The thing that is open. */
+  /** The thing that is open, if it is a file. */
   readonly file: FileRef | null
+  /** The thing that is open, if people named it. */
+  readonly name: string | null
 }
 
 export function useRoute(): Route {
@@ -26,9 +39,23 @@ export function go(screen: Screen, file: FileRef | null = null): void {
   location.hash = file === null ? `/${screen}` : `/${screen}/${file}`
 }
 
+/** To a thing that has a name: `null` is the list of them. */
+export function goToNamed(screen: "releases", name: string | null): void {
+  location.hash = name === null ? `/${screen}` : `/${screen}/${encodeURIComponent(name)}`
+}
+
 function parseRoute(hash: string): Route {
   const [, name, ref] = hash.split("/")
   const screen = SCREENS.find((each) => each === name) ?? "models"
   const file = fileRefSchema.safeParse(ref)
-  return { screen, file: file.success ? file.data : null }
+  return { screen, file: file.success ? file.data : null, name: ref === undefined ? null : decoded(ref) }
+}
+
+/** An address may be typed by hand. */
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return null
+  }
 }

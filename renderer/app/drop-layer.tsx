@@ -20,7 +20,9 @@ export function DropLayer({ route }: { readonly route: Route }) {
         <div className="sw-drop-inner">
           <IconFileDownload size={40} aria-hidden />
           <Text fw={600}>
-            Drop it: a model opens in Models, a package in Packages, .npy arrays become test data
+            {route.screen === "trace"
+              ? "Drop it: the model becomes the suspect"
+              : "Drop it: a model opens in Models, a package in Packages, .npy arrays become test data"}
           </Text>
         </div>
       </Dropzone.FullScreen>

@@ -9,6 +9,9 @@ import {
   IconMoon,
   IconPackage,
   IconStethoscope,
+  IconCloudUpload,
+  IconRocket,
+  IconZoomQuestion,
   IconSun,
 } from "@tabler/icons-react"
 import { lazy, Suspense } from "react"
@@ -18,6 +21,7 @@ import { useStore } from "../api/store.ts"
 import { ModelsScreen } from "../features/models/models-screen.tsx"
 import { DropLayer } from "./drop-layer.tsx"
 import { Palette } from "./palette.tsx"
+import { PromptDialog } from "./prompt-dialog.tsx"
 import { StatusBar } from "./status-bar.tsx"
 
 const ProtectScreen = lazy(async () => ({
@@ -31,6 +35,15 @@ const DevicesScreen = lazy(async () => ({
 }))
 const ValidateScreen = lazy(async () => ({
   default: (await import("../features/validate/validate-screen.tsx")).ValidateScreen,
+}))
+const ReleasesScreen = lazy(async () => ({
+  default: (await import("../features/releases/releases-screen.tsx")).ReleasesScreen,
+}))
+const RegistryScreen = lazy(async () => ({
+  default: (await import("../features/registry/registry-screen.tsx")).RegistryScreen,
+}))
+const TraceScreen = lazy(async () => ({
+  default: (await import("../features/trace/trace-screen.tsx")).TraceScreen,
 }))
 const ActivityScreen = lazy(async () => ({
   default: (await import("../features/activity/activity-screen.tsx")).ActivityScreen,
@@ -51,6 +64,9 @@ const THINGS: readonly NavigationItem[] = [
   { screen: "models", title: "Models", icon: IconBox, covers: ["models", "protect"] },
   { screen: "packages", title: "Packages", icon: IconPackage, covers: ["packages", "validate"] },
   { screen: "devices", title: "Devices", icon: IconDeviceDesktop, covers: ["devices"] },
+  { screen: "releases", title: "Releases", icon: IconRocket, covers: ["releases"] },
+  { screen: "registry", title: "Registry", icon: IconCloudUpload, covers: ["registry"] },
+  { screen: "trace", title: "Trace", icon: IconZoomQuestion, covers: ["trace"] },
 ]
 const TOOLS: readonly NavigationItem[] = [
   { screen: "activity", title: "Activity", icon: IconActivity, covers: ["activity"] },
@@ -98,17 +114,18 @@ export function Frame() {
       </nav>
       <main className="sw-main" id="main" tabIndex={-1}>
         <Suspense fallback={<div className="sw-page" aria-busy="true" />}>
-          <ScreenOf key={`${route.screen}/${route.file ?? ""}`} route={route} />
+          <ScreenOf key={`${route.screen}/${route.file ?? route.name ?? ""}`} route={route} />
         </Suspense>
       </main>
       <StatusBar />
       <DropLayer route={route} />
       <Palette route={route} />
+      <PromptDialog />
     </div>
   )
 }
 
-function ScreenOf({ route: { screen, file } }: { readonly route: Route }) {
+function ScreenOf({ route: { screen, file, name } }: { readonly route: Route }) {
   switch (screen) {
     case "models":
       return <ModelsScreen file={file} />
@@ -120,6 +137,12 @@ function ScreenOf({ route: { screen, file } }: { readonly route: Route }) {
       return <ValidateScreen file={file} />
     case "devices":
       return <DevicesScreen />
+    case "trace":
+      return <TraceScreen />
+    case "releases":
+      return <ReleasesScreen name={name} />
+    case "registry":
+      return <RegistryScreen />
     case "activity":
       return <ActivityScreen />
     case "doctor":

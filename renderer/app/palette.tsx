@@ -4,16 +4,21 @@ import { Spotlight, type SpotlightActionData } from "@mantine/spotlight"
 import { IconSearch } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import { chooseFiles } from "../api/choose.ts"
-import { openSample, takeFiles } from "../api/intake.ts"
+import { bringIn, openSample, takeFiles } from "../api/intake.ts"
 import { openModels } from "../api/open-models.ts"
 import { queries } from "../api/queries.ts"
-import { go, type Route } from "../api/router.ts"
+import { go, goToNamed, type Route } from "../api/router.ts"
 import { useStore } from "../api/store.ts"
+import { takeSuspect } from "../api/suspect.ts"
 import { showFailure } from "../ui/confirm.tsx"
+import { openPush } from "../ui/push-package.tsx"
 
 export function Palette({ route }: { readonly route: Route }) {
   const { toggleColorScheme } = useMantineColorScheme()
   const models = useStore(openModels)
+  const trust = useQuery(queries.trust).data
+  const hasTrust = trust !== undefined && trust.roots !== null
+  const releases = useQuery({ ...queries.releases, enabled: hasTrust }).data ?? []
   const packages = useQuery(queries.packages).data ?? []
   const act = (id: string, label: string, onClick: () => void, description = ""): SpotlightActionData => ({
     id,
@@ -33,6 +38,20 @@ export function Palette({ route }: { readonly route: Route }) {
     act("packages", "Packages", () => go("packages"), "Go to"),
     act("devices", "Devices", () => go("devices"), "Go to"),
     act("validate", "Validate a package", () => go("validate"), "Go to"),
+    act("releases", "Releases", () => go("releases"), "Go to"),
+    ...releases
+      .toReversed()
+      .slice(0, 200)
+      .map(({ name }) => act(`release-${name}`, name, () => goToNamed("releases", name), "Release")),
+    act("registry", "Registry", () => go("registry"), "Go to"),
+    ...packages
+      .slice(0, 200)
+      .map(({ file, name }) => act(`push-${file}`, `Push ${name}…`, () => openPush(file, name))),
+    act("trace", "Trace a suspect", () => go("trace"), "Go to"),
+    act("trace-choose", "Choose a suspect to trace…", () => {
+      go("trace")
+      void chooseFiles().then(async (files) => bringIn(files, takeSuspect))
+    }),
     act("activity", "Activity", () => go("activity"), "Go to"),
     act("doctor", "Doctor", () => go("doctor"), "Go to"),
     act("scheme", "Switch between light and dark", toggleColorScheme),

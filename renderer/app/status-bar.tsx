@@ -15,6 +15,7 @@ import { plural } from "../ui/units.ts"
 export function StatusBar() {
   const engine = useEngineWords()
   const devices = useQuery(queries.devices).data
+  const queued = useQuery({ ...queries.queue, refetchInterval: 15_000 }).data?.length ?? 0
   const running = useStore(jobs).find(({ state }) => state === "running")
   const best = bestLevel((devices ?? []).map(({ assurance }) => assurance))
   return (
@@ -24,6 +25,12 @@ export function StatusBar() {
         <UnstyledButton className="sw-status-item" onClick={() => go("devices")}>
           <span className="sw-dot" data-state={devices.length === 0 ? "neutral" : best.state} aria-hidden />
           {devices.length === 0 ? "no devices yet" : `${plural(devices.length, "device")}, ${best.text}`}
+        </UnstyledButton>
+      )}
+      {queued > 0 && (
+        <UnstyledButton className="sw-status-item" onClick={() => go("registry")}>
+          <span className="sw-dot" data-state="attention" aria-hidden />
+          registry, {queued} queued
         </UnstyledButton>
       )}
       <span className="sw-status-space" />

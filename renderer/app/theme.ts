@@ -38,6 +38,8 @@ export const theme = createTheme({
     NumberInput: { defaultProps: { size: "xs" } },
     Select: { defaultProps: { size: "xs", allowDeselect: false } },
     SegmentedControl: { defaultProps: { size: "xs" } },
+    PasswordInput: { defaultProps: { size: "xs" } },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
     Checkbox: { defaultProps: { size: "xs" } },
     Tooltip: { defaultProps: { openDelay: 300, transitionProps: { duration: 80 } } },
     Modal: {

@@ -9,7 +9,7 @@ import { useStore } from "../api/store.ts"
 
 export function TestData({ file }: { readonly file: FileRef }) {
   const model = useStore(openModels).find((each) => each.file === file)
-  const choose = async () => takeFiles(await chooseFiles(".npy"), { screen: "models", file })
+  const choose = async () => takeFiles(await chooseFiles(".npy"), { screen: "models", file, name: null })
   const rows = [
     { label: "Inputs", value: model?.data ?? null, clear: { data: null } },
     { label: "Right answers", value: model?.labels ?? null, clear: { labels: null } },

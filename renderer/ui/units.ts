@@ -51,6 +51,6 @@ export function agoText(time: string | number, now = Date.now()): string {
   return format.format(-Math.round(seconds / 86_400), "day")
 }
 
-export function plural(count: number, noun: string): string {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`
+export function plural(count: number, noun: string, many = `${noun}s`): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? noun : many}`
 }

@@ -3,6 +3,8 @@
  * miss their limit are printed like all others: a timing never fails a run.
  */
 import type { Bench, Figure } from "./bench.ts"
+import { hardwareBench } from "./hardware.ts"
+import { firewallBench } from "./firewall.ts"
 import { markBenches } from "./mark/mark.ts"
 import { markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
@@ -17,6 +19,8 @@ const BENCHES: readonly Bench[] = [
   registryBench,
   runtimeBench,
   ...trustBenches,
+  hardwareBench,
+  firewallBench,
   markEmbedBench,
   ...markBenches,
 ]

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from "node:fs"
 import path from "node:path"
 import { AxeBuilder } from "@axe-core/playwright"
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright"
-import { afterAll, beforeAll, expect } from "vitest"
+import { afterAll, beforeAll, expect, onTestFailed } from "vitest"
 import { startLoopbackHost, type LoopbackHost } from "../../main/host/loopback.ts"
 import { ROOT, sharedFolder } from "./workspace.ts"
 
@@ -31,10 +31,15 @@ export interface Window {
   shoot(this: void, name: string): Promise<void>
   /** No serious or critical finding of axe. */
   checkAccessible(this: void): Promise<void>
+  /**
+   * Pictures of what is shown in both themes, and no serious or critical finding in either. Between themes only colours
+   * change, so the second is judged by contrast alone.
+   */
+  look(this: void, name: string): Promise<void>
 }
 
 /** Host and browser for the tests of one suite; `prepare` may fill the workspace before the host starts. */
-export function useDesktop(prepare: (workspace: string) => void = () => {}): Desktop {
+export function useDesktop(prepare: (workspace: string) => Promise<void> | void = () => {}): Desktop {
   const folder = sharedFolder()
   const workspace = path.join(folder, "workspace")
   const links: string[] = []
@@ -44,7 +49,7 @@ export function useDesktop(prepare: (workspace: string) => void = () => {}): Des
     if (!existsSync(path.join(PAGES, "index.html")))
       throw new Error("the window is not built: npm run build:ui")
     mkdirSync(workspace, { recursive: true })
-    prepare(workspace)
+    await prepare(workspace)
     host = await startLoopbackHost({ workspace, port: 0, pages: PAGES, onLink: (link) => links.push(link) })
     browser = await chromium.launch({
       executablePath: "/usr/bin/chromium",
@@ -89,23 +94,58 @@ async function openWindow(browser: Browser, link: string, scheme: Scheme): Promi
   page.on("pageerror", (error) => faults.push(String(error)))
   await page.goto(link)
   await page.getByRole("button", { name: /^engine/ }).waitFor()
+  const shoot = async (name: string, theme: Scheme = scheme) => {
+    mkdirSync(SCREENSHOTS, { recursive: true })
+    await page.screenshot({ path: path.join(SCREENSHOTS, `${name}-${theme}.png`) })
+  }
+  onTestFailed(async ({ task }) => {
+    await shoot(`failed-${task.name.replaceAll(/[^a-z0-9]+/gi, "-").slice(0, 60)}`).catch(() => {})
+    await context.close()
+  })
   return {
     page,
     context,
     faults,
-    async shoot(name) {
-      mkdirSync(SCREENSHOTS, { recursive: true })
-      await page.screenshot({ path: path.join(SCREENSHOTS, `${name}-${scheme}.png`) })
-    },
-    async checkAccessible() {
-      const { violations } = await new AxeBuilder({ page }).analyze()
-      const bad = violations
-        .filter(({ impact }) => impact === "serious" || impact === "critical")
-        .map(
-          ({ id, nodes }) =>
-            `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary ?? ""}`).join(" | ")}`,
-        )
-      expect(bad).toEqual([])
+    shoot,
+    checkAccessible: async () => expectAccessible(page),
+    async look(name) {
+      const other = scheme === "light" ? "dark" : "light"
+      await shoot(name)
+      await expectAccessible(page)
+      await page.emulateMedia({ colorScheme: other })
+      await page.locator(`html[data-mantine-color-scheme=${other}]`).waitFor({ state: "attached" })
+      await shoot(name, other)
+      await expectAccessible(page, ["color-contrast"])
+      await page.emulateMedia({ colorScheme: scheme })
+      await page.locator(`html[data-mantine-color-scheme=${scheme}]`).waitFor({ state: "attached" })
     },
   }
+}
+
+async function expectAccessible(page: Page, rules: readonly string[] = []): Promise<void> {
+  const axe = new AxeBuilder({ page })
+  if (rules.length > 0) axe.withRules([...rules])
+  const { violations } = await axe.analyze()
+  const bad = violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary ?? ""}`).join(" | ")}`,
+    )
+  expect(bad).toEqual([])
+}
+
+/** The system's file dialog: opened by `act`, answered with files. */
+export async function chooseFiles(
+  page: Page,
+  files: readonly string[],
+  act: () => Promise<void>,
+): Promise<void> {
+  const choosing = page.waitForEvent("filechooser")
+  await act()
+  await (await choosing).setFiles([...files])
+}
+
+export async function goTo(page: Page, route: string): Promise<void> {
+  await page.evaluate(`location.hash = ${JSON.stringify(`/${route}`)}`)
 }

@@ -1,5 +1,6 @@
-// Looks for 32-byte windows of a secret wherever a second process can look. Started with a file of windows, it answers one
-// line a command: "mem PID" reads /proc/PID/mem, "vm PID" uses process_vm_readv, "file PATH" reads a file.
+// Looks for windows of a secret wherever a second process can look. Started with a file of windows and their width (32 bytes
+// unless it is given), it answers one line a command: "mem PID" reads /proc/PID/mem, "vm PID" uses process_vm_readv,
+// "file PATH" reads a file.
 // Answer: "ok WINDOWS BYTES REFUSED" (distinct windows found, bytes read, bytes the kernel would not read) or "no ERRNO".
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,9 +12,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WINDOW = 32, BUCKETS = 1 << 16, BLOOM = 1 << 22, BUFFER = 4 << 20 };
+enum { BUCKETS = 1 << 16, BLOOM = 1 << 22, BUFFER = 4 << 20 };
 
 static const unsigned long long LARGEST = 2ull << 30;
+static size_t width = 32;
 static unsigned char* windows;
 static size_t count;
 static unsigned char* seen;
@@ -33,16 +35,16 @@ static void read_windows(const char* path) {
   FILE* file = fopen(path, "rb");
   if (file == NULL) exit(2);
   fseek(file, 0, SEEK_END);
-  count = (size_t)ftell(file) / WINDOW;
+  count = (size_t)ftell(file) / width;
   rewind(file);
-  windows = malloc(count * WINDOW);
+  windows = malloc(count * width);
   seen = calloc(count, 1);
   following = malloc(count * sizeof *following);
-  if (fread(windows, WINDOW, count, file) != count || count == 0) exit(2);
+  if (fread(windows, width, count, file) != count || count == 0) exit(2);
   fclose(file);
   memset(first, -1, sizeof first);
   for (size_t i = 0; i < count; i++) {
-    const uint32_t h = hash(windows + i * WINDOW);
+    const uint32_t h = hash(windows + i * width);
     bloom[(h % BLOOM) / 8] |= (unsigned char)(1 << (h % 8));
     following[i] = first[h % BUCKETS];
     first[h % BUCKETS] = (int32_t)i;
@@ -51,17 +53,17 @@ static void read_windows(const char* path) {
 
 static void search(size_t size) {
   bytes += size;
-  for (size_t at = 0; at + WINDOW <= size; at++) {
+  for (size_t at = 0; at + width <= size; at++) {
     // Most memory of a process is zero, and no window begins with a kilobyte of zeros.
     static const unsigned char zeros[1024];
     if ((at & 1023) == 0 && at + sizeof zeros <= size && memcmp(buffer + at, zeros, sizeof zeros) == 0) {
-      at += sizeof zeros - WINDOW;
+      at += sizeof zeros - width;
       continue;
     }
     const uint32_t h = hash(buffer + at);
     if (!(bloom[(h % BLOOM) / 8] & (1 << (h % 8)))) continue;
     for (int32_t i = first[h % BUCKETS]; i >= 0; i = following[i]) {
-      if (!seen[i] && memcmp(buffer + at, windows + (size_t)i * WINDOW, WINDOW) == 0) {
+      if (!seen[i] && memcmp(buffer + at, windows + (size_t)i * width, width) == 0) {
         seen[i] = 1;
         found++;
       }
@@ -99,9 +101,28 @@ static void scan_range(reader* read, int file, int pid, unsigned long long from,
     bytes -= kept;
     from += (unsigned long long)got;
     const size_t size = kept + (size_t)got;
-    kept = size < WINDOW - 1 ? size : WINDOW - 1;
+    kept = size < width - 1 ? size : width - 1;
     memmove(buffer, buffer + size - kept, kept);
   }
+}
+
+/** Of anonymous memory what was ever touched: the rest holds nothing, and reading it takes most of the time. */
+static void scan_present(reader* read, int file, int pid, int pagemap, unsigned long long from, unsigned long long to) {
+  enum { PAGE = 4096, BATCH = 4096 };
+  static uint64_t entries[BATCH];
+  unsigned long long run = from;
+  for (unsigned long long at = from; at < to;) {
+    const size_t wanted = (to - at) / PAGE < BATCH ? (size_t)((to - at) / PAGE) : BATCH;
+    const ssize_t got = pread(pagemap, entries, wanted * sizeof *entries, (off_t)(at / PAGE * sizeof *entries));
+    if (got <= 0) break;
+    for (size_t i = 0; i < (size_t)got / sizeof *entries; i++, at += PAGE) {
+      // Bits 63 and 62: in memory, in swap.
+      if (entries[i] >> 62 != 0) continue;
+      if (run < at) scan_range(read, file, pid, run, at);
+      run = at + PAGE;
+    }
+  }
+  if (run < to) scan_range(read, file, pid, run, to);
 }
 
 static int scan_process(int pid, reader* read) {
@@ -119,7 +140,9 @@ static int scan_process(int pid, reader* read) {
       return error;
     }
   }
-  int first_error = 0, skipped = 1;
+  snprintf(path, sizeof path, "/proc/%d/pagemap", pid);
+  const int pagemap = open(path, O_RDONLY);
+  int first_error = 0, skipped = 1, anonymous = 0;
   unsigned long long from = 0, to = 0, resident = 0, swapped = 0;
   char mode[8];
   while (fgets(line, sizeof line, maps) != NULL) {
@@ -128,6 +151,7 @@ static int scan_process(int pid, reader* read) {
       from = begin;
       to = end;
       skipped = strstr(line, "[vsyscall]") != NULL || strstr(line, "[vvar") != NULL;
+      anonymous = strstr(line, " 00:00 0 ") != NULL;
       continue;
     }
     sscanf(line, "Rss: %llu", &resident);
@@ -140,16 +164,19 @@ static int scan_process(int pid, reader* read) {
       to = from + LARGEST;
     }
     errno = 0;
-    scan_range(read, file, pid, from, to);
+    if (anonymous && pagemap >= 0) scan_present(read, file, pid, pagemap, from, to);
+    else scan_range(read, file, pid, from, to);
     if (errno == EPERM || errno == EACCES) first_error = errno;
   }
   if (file >= 0) close(file);
+  if (pagemap >= 0) close(pagemap);
   fclose(maps);
   return bytes == 0 ? (first_error ? first_error : EPERM) : 0;
 }
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc == 3) width = (size_t)atoi(argv[2]);
+  if (argc < 2 || argc > 3 || width < 8 || width > 1024) return 2;
   read_windows(argv[1]);
   static char command[8192];
   while (fgets(command, sizeof command, stdin) != NULL) {
@@ -163,8 +190,11 @@ int main(int argc, char** argv) {
       const int file = open(command + 5, O_RDONLY);
       error = file < 0 ? errno : 0;
       if (file >= 0) {
-        const off_t size = lseek(file, 0, SEEK_END);
-        scan_range(read_file, file, 0, 0, (unsigned long long)size);
+        // Core dumps are mostly holes.
+        for (off_t end = 0, begin; (begin = lseek(file, end, SEEK_DATA)) >= 0;) {
+          end = lseek(file, begin, SEEK_HOLE);
+          scan_range(read_file, file, 0, (unsigned long long)begin, (unsigned long long)end);
+        }
         close(file);
       }
     }

@@ -32,6 +32,8 @@ export function sampleWindows(secret: Uint8Array, count: number, seed: number): 
 export interface ScannerOptions {
   /** Runs as this user instead of ours. */
   readonly uid?: number
+  /** Bytes of a window, 32 unless it is given. */
+  readonly width?: number
 }
 
 /** Compiles the scanner once a suite. Scanners end with the suite. */
@@ -61,8 +63,8 @@ export class Scanner {
   readonly #child: ChildProcess
   readonly #answers: AsyncIterator<string>
 
-  constructor(program: string, windows: string, { uid }: ScannerOptions) {
-    const child = spawn(program, [windows], {
+  constructor(program: string, windows: string, { uid, width = WINDOW_BYTES }: ScannerOptions) {
+    const child = spawn(program, [windows, String(width)], {
       stdio: ["pipe", "pipe", "inherit"],
       ...(uid === undefined ? {} : { uid, gid: uid }),
     })
@@ -72,6 +74,10 @@ export class Scanner {
 
   async memory(pid: number): Promise<Scan> {
     return this.#ask(`mem ${pid}`)
+  }
+
+  async file(path: string): Promise<Scan> {
+    return this.#ask(`file ${path}`)
   }
 
   async memoryByCall(pid: number): Promise<Scan> {

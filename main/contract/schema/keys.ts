@@ -12,7 +12,7 @@ export const keySchema = z.strictObject({
   name: z.string(),
   purpose: purposeSchema,
   algorithm: algorithmSchema,
-  provider: z.enum(["software", "tpm2", "pkcs11"]),
+  provider: z.enum(["software", "keyring", "tpm2", "pkcs11"]),
   assurance: assuranceSchema,
   /** What the assurance level rests on, one fact each, for people. */
   evidence: z.array(z.string()),
@@ -40,6 +40,8 @@ export const keyPlaceSchema = z.discriminatedUnion("provider", [
     /** Whether a passphrase is asked for and needed from then on. */
     passphrase: z.boolean(),
   }),
+  /** The secret store of the operating system. */
+  z.strictObject({ provider: z.literal("keyring") }),
   z.strictObject({
     provider: z.literal("tpm2"),
     /** How to reach the TPM, in tpm2-tss syntax (`device:/dev/tpmrm0`); null finds it. */

@@ -102,6 +102,10 @@ export const registryHostSchema = remoteSchema.omit({ kind: true, repository: tr
 })
 export type RegistryHost = z.infer<typeof registryHostSchema>
 
+/** A registry this workspace works with. */
+export const connectionSchema = registryHostSchema.omit({ authority: true })
+export type Connection = z.infer<typeof connectionSchema>
+
 /** The password is asked for where the engine can ask; it is no part of any message. */
 export const loginSchema = registryHostSchema.extend({ username: z.string().min(1).max(255) })
 export const loginResultSchema = z.strictObject({

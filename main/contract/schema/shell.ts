@@ -30,8 +30,8 @@ export const uploadTicketsSchema = z.array(z.string())
 
 export const newOutputSchema = z.strictObject({
   name: fileNameSchema,
-  /** A package goes where packages are kept; a report is a folder of its own. */
-  kind: z.enum(["package", "report"]),
+  /** A package goes where packages are kept; a report is a folder of its own; an exchange file is for carrying to somebody. */
+  kind: z.enum(["package", "report", "exchange"]),
   /** The file it is made from: a desktop host puts the result beside it. */
   from: fileRefSchema.nullable(),
 })

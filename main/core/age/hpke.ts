@@ -98,7 +98,7 @@ export function keySchedule(
 }
 
 function labeledExtract(suite: Uint8Array, salt: Uint8Array, label: string, ikm: Uint8Array): Uint8Array {
-  return hkdfExtract(salt, concat(toUtf8("HPKE-v1"), suite, toUtf8(label), ikm))
+  return hkdfExtract(salt, toUtf8("HPKE-v1"), suite, toUtf8(label), ikm)
 }
 
 /** HKDF-Expand for outputs of at most one block (32 bytes), which is all these suites ask for. */
@@ -116,9 +116,11 @@ function labeledExpand(
   return out
 }
 
-/** HKDF-Extract with SHA-256 (RFC 5869 2.2): HMAC keyed by the salt. */
-export function hkdfExtract(salt: Uint8Array | string, ikm: Uint8Array): Uint8Array {
-  return createHmac("sha256", salt).update(ikm).digest()
+/** HKDF-Extract with SHA-256 (RFC 5869 2.2): HMAC keyed by the salt. The parts are not joined: that would copy secrets. */
+export function hkdfExtract(salt: Uint8Array | string, ...ikm: readonly Uint8Array[]): Uint8Array {
+  const hmac = createHmac("sha256", salt)
+  for (const part of ikm) hmac.update(part)
+  return hmac.digest()
 }
 
 function u16(value: number): Uint8Array {

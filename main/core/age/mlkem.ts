@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto"
 import { ml_kem768 } from "@noble/post-quantum/ml-kem.js"
 import { AppError } from "../../contract/errors.ts"
-import { concat, toUtf8 } from "../bytes/bytes.ts"
 import type { Random } from "./recipient.ts"
 
 /** Encapsulation key, bytes. */
@@ -53,8 +52,13 @@ export function combineSecrets(
   traditionalKey: Uint8Array,
   label: string,
 ): Uint8Array {
+  // Not joined first: that would leave a copy of both secrets.
   return createHash("sha3-256")
-    .update(concat(postQuantum, traditional, traditionalShare, traditionalKey, toUtf8(label)))
+    .update(postQuantum)
+    .update(traditional)
+    .update(traditionalShare)
+    .update(traditionalKey)
+    .update(label, "utf8")
     .digest()
 }
 

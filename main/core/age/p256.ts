@@ -1,5 +1,6 @@
 /** P-256 as age's tag recipients need it: points, and one ECDH that may happen in a chip. */
 import { createECDH, ECDH } from "node:crypto"
+import { wipe } from "../bytes/bytes.ts"
 import type { Random } from "./recipient.ts"
 
 /** Uncompressed point: 0x04 ‖ x ‖ y. */
@@ -30,7 +31,9 @@ export function ephemeralEcdh(
   random: Random,
 ): { readonly share: Uint8Array; readonly secret: Uint8Array } {
   const key = createECDH(CURVE)
-  key.setPrivateKey(randomScalar(random))
+  const scalar = randomScalar(random)
+  key.setPrivateKey(scalar)
+  wipe(scalar)
   return { share: key.getPublicKey(), secret: key.computeSecret(point) }
 }
 
@@ -42,9 +45,9 @@ function randomScalar(random: Random): Uint8Array {
   }
 }
 
+/** Compared as bytes: numbers and texts of a secret could not be wiped. */
 function isScalar(bytes: Uint8Array): boolean {
-  const value = BigInt(`0x${Buffer.from(bytes).toString("hex")}`)
-  return bytes.length === 32 && value > 0n && value < ORDER
+  return bytes.length === 32 && bytes.some((byte) => byte !== 0) && Buffer.compare(bytes, ORDER) < 0
 }
 
 /** The point uncompressed (65 bytes), or `null` when it is not a point on the curve in the length given. */
@@ -58,7 +61,7 @@ export function toCompressed(point: Uint8Array): Uint8Array | null {
 }
 
 const CURVE = "prime256v1"
-const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+const ORDER = Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex")
 
 function convert(point: Uint8Array, form: "compressed" | "uncompressed"): Uint8Array | null {
   // The hybrid encodings (06, 07) and the point at infinity (00) are valid to OpenSSL and never to us.

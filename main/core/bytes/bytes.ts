@@ -1,5 +1,8 @@
 import { timingSafeEqual } from "node:crypto"
 
+const UTF8 = new TextEncoder()
+const STRICT_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
 /** True when both hold the same bytes. Takes the same time wherever they differ; lengths are not secret. */
 export function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
@@ -28,13 +31,13 @@ export function toHex(bytes: Uint8Array): string {
 }
 
 export function toUtf8(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(text)
+  return UTF8.encode(text)
 }
 
 /** The text, or `null` when the bytes are not valid UTF-8 (never a replacement character; a byte order mark is text). */
 export function readUtf8(bytes: Uint8Array): string | null {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
+    return STRICT_UTF8.decode(bytes)
   } catch {
     return null
   }

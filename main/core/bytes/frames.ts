@@ -3,8 +3,8 @@
  * secrets never travel as JSON. Frame: u32 LE header length, u48 LE body length, header, body.
  */
 import { AppError } from "../../contract/errors.ts"
-import { concat, toUtf8 } from "./bytes.ts"
-import { parseJson, type Json } from "./json.ts"
+import { concat, readUtf8, toUtf8 } from "./bytes.ts"
+import type { Json } from "./json.ts"
 
 const PREFIX_BYTES = 10
 const MAX_HEADER_BYTES = 1 << 20
@@ -62,7 +62,7 @@ export class FrameReader {
       this.#bodyBytes = body
       this.#start("header", header)
     } else if (this.#stage === "header") {
-      this.#header = parseJson(done, "a message")
+      this.#header = readHeader(done)
       if (this.#bodyBytes > 0) this.#start("body", this.#bodyBytes)
       else this.#emit(frames, new Uint8Array(0))
     } else this.#emit(frames, done)
@@ -87,5 +87,16 @@ export class FrameReader {
       throw new AppError("INTERNAL", `a message of ${header} + ${body} bytes is outside the limits`)
     }
     return { header, body }
+  }
+}
+
+/** Plain JSON: one reader, which checks the shape afterwards, needs no care for what two readers might disagree about. */
+function readHeader(bytes: Uint8Array): Json {
+  const text = readUtf8(bytes)
+  if (text === null) throw new AppError("JSON_MALFORMED", "a message is not valid UTF-8")
+  try {
+    return JSON.parse(text) as Json // what JSON.parse returns is this type by definition
+  } catch {
+    throw new AppError("JSON_MALFORMED", "a message is not JSON")
   }
 }

@@ -5,6 +5,8 @@ import { keySchema, type Key } from "../../contract/schema/keys.ts"
 const placeSchema = z.discriminatedUnion("provider", [
   /** A file beside the record: as it is, or sealed under a passphrase. */
   z.strictObject({ provider: z.literal("software"), sealing: z.enum(["plain", "argon2id"]) }),
+  /** The name of an entry in the secret store. */
+  z.strictObject({ provider: z.literal("keyring"), entry: z.string().regex(/^[0-9a-f]{32}$/) }),
   /** TPM structures and names in base64. A key with another name than the recorded one is refused. */
   z.strictObject({
     provider: z.literal("tpm2"),

@@ -11,11 +11,18 @@ export function nativeBackend(native: NativePayload): BatchBackend {
     open: native.open,
     read: native.read,
     write: native.write,
-    createDigest() {
-      const digest = native.createDigest()
+    createDigests(streams) {
+      const digests = Array.from({ length: streams }, () => native.createDigest())
+      const of = (stream: number) => {
+        const digest = digests[stream]
+        if (digest === undefined) throw new RangeError(`stream ${stream} of ${streams}`)
+        return digest
+      }
       return {
-        update: async (bytes) => checkOutcome(await native.digest(digest, bytes)),
-        finish: async () => native.finishDigest(digest),
+        update: async (feeds) => {
+          checkOutcome(await native.digest(feeds.map(({ stream, bytes }) => ({ digest: of(stream), bytes }))))
+        },
+        finish: async (stream) => native.finishDigest(of(stream)),
       }
     },
     close: async () => {},

@@ -23,13 +23,20 @@ export function workerBackend(cipherWorkers: number): BatchBackend {
     open: async (batch) => run(idlest(), { kind: "open", batch }),
     read: async (plain, pieces) => run(idlest(), { kind: "read", plain, pieces }),
     write: async (plain, pieces) => run(idlest(), { kind: "write", plain, pieces }),
-    createDigest() {
-      const digest = nextDigest++
-      const worker = (hashers[digest % 2] ??= new BatchWorker())
+    createDigests(streams) {
+      const first = nextDigest
+      nextDigest += streams
+      const hasher = (digest: number) => (hashers[digest % 2] ??= new BatchWorker())
       return {
-        update: async (bytes) => checkOutcome(await run(worker, { kind: "update", digest, bytes })),
-        finish: async () => {
-          const reply = await worker.ask({ kind: "finish", digest })
+        update: async (feeds) => {
+          const updates = feeds.map(async ({ stream, bytes }) => {
+            const digest = first + stream
+            checkOutcome(await run(hasher(digest), { kind: "update", digest, bytes }))
+          })
+          await Promise.all(updates)
+        },
+        finish: async (stream) => {
+          const reply = await hasher(first + stream).ask({ kind: "finish", digest: first + stream })
           if (reply.kind !== "digest") throw new AppError("INTERNAL", "a worker answered out of turn")
           return reply.bytes
         },

@@ -23,7 +23,7 @@ export function createBlobHash(): BlobHash {
   const digest = native.createDigest()
   return {
     update: async (bytes) => {
-      const { kind } = await native.digest(digest, bytes)
+      const { kind } = await native.digest([{ digest, bytes }])
       if (kind !== "done") throw new AppError("INTERNAL", "the hash could not be computed")
     },
     finish: () => native.finishDigest(digest),

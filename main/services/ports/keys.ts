@@ -1,4 +1,4 @@
-/** Private keys, wherever they live: file, TPM, token. Private bytes never cross this port. */
+/** Private keys, wherever they live: file, secret store, TPM, token. Private bytes never cross this port. */
 import type { Assurance } from "../../contract/schema/base.ts"
 import type { DoctorCheck } from "../../contract/schema/doctor.ts"
 import type { Key, KeyPlace } from "../../contract/schema/keys.ts"

@@ -2,6 +2,7 @@ import { engineRouter } from "../../contract/server.ts"
 import { checkTag } from "../../core/oci/reference.ts"
 import type { Jobs } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
+import { addConnection, listConnections, removeConnection } from "./connections.ts"
 import { inParallel } from "./in-parallel.ts"
 import { pull } from "./pull.ts"
 import { push } from "./push.ts"
@@ -34,6 +35,11 @@ export function registryHandlers(ports: Ports, jobs: Jobs) {
       }),
       list: os.queue.list.handler(async () => [...(await ports.pushes.list())]),
       remove: os.queue.remove.handler(async ({ input }) => ports.pushes.remove(input.id)),
+    },
+    connections: {
+      add: os.connections.add.handler(async ({ input }) => addConnection(ports, input)),
+      list: os.connections.list.handler(async () => listConnections(ports)),
+      remove: os.connections.remove.handler(async ({ input }) => removeConnection(ports, input.host)),
     },
     login: os.login.handler(async ({ input: { username, ...host }, signal }) => ({
       host: host.host,

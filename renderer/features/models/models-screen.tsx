@@ -58,7 +58,7 @@ function NoModels() {
 }
 
 function OpenButton() {
-  const open = async () => takeFiles(await chooseFiles(), { screen: "models", file: null })
+  const open = async () => takeFiles(await chooseFiles(), { screen: "models", file: null, name: null })
   return (
     <Button leftSection={<IconFolderOpen size={16} aria-hidden />} onClick={() => void open()}>
       Open model…

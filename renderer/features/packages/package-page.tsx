@@ -1,5 +1,5 @@
 import { Button, Select, Tabs } from "@mantine/core"
-import { IconChartBar, IconDeviceFloppy, IconFolder, IconTrash } from "@tabler/icons-react"
+import { IconChartBar, IconCloudUpload, IconDeviceFloppy, IconFolder, IconTrash } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
 import type { FileRef } from "../../../main/contract/schema/base.ts"
@@ -11,6 +11,7 @@ import { go } from "../../api/router.ts"
 import { confirmLoss, showFailure } from "../../ui/confirm.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
+import { openPush } from "../../ui/push-package.tsx"
 import { bytesText } from "../../ui/units.ts"
 import { PackageContents } from "./package-contents.tsx"
 import { PackageSignatures } from "./package-signatures.tsx"
@@ -35,6 +36,7 @@ export function PackagePage({ file }: { readonly file: FileRef }) {
     )
   if (summary.data?.kind !== "package" || devices.data === undefined)
     return <Page title={entry?.name ?? "Package"}>{null}</Page>
+  const { name } = summary.data
   const holders = devices.data.filter(({ holdsKey }) => holdsKey).map(({ name }) => name)
   const device = chosen ?? holders.find((name) => entry?.devices.includes(name) === true) ?? ANYBODY
   return (
@@ -50,6 +52,13 @@ export function PackagePage({ file }: { readonly file: FileRef }) {
             onClick={() => go("validate", file)}
           >
             Validate…
+          </Button>
+          <Button
+            leftSection={<IconCloudUpload size={16} aria-hidden />}
+            variant="default"
+            onClick={() => openPush(file, name)}
+          >
+            Push…
           </Button>
           <Button
             variant="default"

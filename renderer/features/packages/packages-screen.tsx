@@ -84,5 +84,5 @@ function PackageList() {
 }
 
 async function openPackage(): Promise<void> {
-  await takeFiles(await chooseFiles(".seal"), { screen: "packages", file: null })
+  await takeFiles(await chooseFiles(".seal"), { screen: "packages", file: null, name: null })
 }

@@ -1,10 +1,17 @@
 /** What came out: never shown before the last check, and honest about what was left out. */
 import { Button, Group, Text, Title } from "@mantine/core"
-import { IconChartBar, IconDeviceFloppy, IconFolder, IconListCheck } from "@tabler/icons-react"
+import {
+  IconChartBar,
+  IconCloudUpload,
+  IconDeviceFloppy,
+  IconFolder,
+  IconListCheck,
+} from "@tabler/icons-react"
 import { desktop } from "../../api/desktop.ts"
 import { fetchFile } from "../../api/files.ts"
 import { go } from "../../api/router.ts"
 import { showFailure } from "../../ui/confirm.tsx"
+import { openPush } from "../../ui/push-package.tsx"
 import { StateIcon } from "../../ui/state.tsx"
 import { bytesText, durationText, millisecondsText, percentText, plural } from "../../ui/units.ts"
 import type { ProtectOutcome } from "./protect-run.ts"
@@ -57,6 +64,13 @@ export function ResultCard({ outcome }: { readonly outcome: ProtectOutcome }) {
           onClick={() => go("packages", file)}
         >
           See every check
+        </Button>
+        <Button
+          variant="default"
+          leftSection={<IconCloudUpload size={16} aria-hidden />}
+          onClick={() => openPush(file, made.name)}
+        >
+          Push…
         </Button>
         <Button variant="subtle" onClick={() => go("models")}>
           Protect another

@@ -30,7 +30,7 @@ const requestSchema = z.strictObject({
   /** What names the hardware: a serial number, or the fingerprint of its endorsement key. */
   hardwareId: z.string().min(1).max(64),
   /** What the device says about where its keys live: a claim. */
-  provider: z.enum(["software", "tpm2", "pkcs11"]),
+  provider: z.enum(["software", "keyring", "tpm2", "pkcs11"]),
   /** SPKI in PEM, P-256. */
   signingKeyPem: z.string().max(1024),
   recipient: z.string().max(4096),

@@ -5,17 +5,13 @@
 import { toAppError } from "../../../contract/errors.ts"
 import { wipe } from "../../../core/bytes/bytes.ts"
 import type { Answer, Question } from "./protocol.ts"
+import { MessageKey, sealOnce } from "./sealed-message.ts"
 import { Tokens } from "./tokens.ts"
 
 const tokens = new Tokens()
+let pinKey = new MessageKey()
 
-process.on("message", (question: Question) => {
-  const answer = respond(question)
-  process.send?.(answer, () => {
-    // What was derived has left; the copy here goes.
-    if (answer.kind === "done" && answer.output instanceof Uint8Array) wipe(answer.output)
-  })
-})
+process.on("message", (question: Question) => process.send?.(respond(question)))
 // The engine is gone: sessions end with the process.
 process.on("disconnect", () => process.exit(0))
 
@@ -34,12 +30,18 @@ function run({ command, input }: Question): unknown {
       return tokens.list(input.module)
     case "token":
       return tokens.describe(input.target)
-    case "login":
+    case "pinKey":
+      pinKey.wipe()
+      pinKey = new MessageKey()
+      return pinKey.publicKey
+    case "login": {
+      const pin = input.pin === null ? null : pinKey.open(input.pin)
       try {
-        return tokens.login(input.target, input.pin)
+        return tokens.login(input.target, pin)
       } finally {
-        wipe(input.pin)
+        wipe(pin)
       }
+    }
     case "generate":
       return tokens.generate(input.target, input.purpose, input.label, input.id)
     case "find":
@@ -47,7 +49,7 @@ function run({ command, input }: Question): unknown {
     case "describe":
       return tokens.describeKey(input.target)
     case "derive":
-      return tokens.derive(input.target, input.point)
+      return sealOnce(tokens.derive(input.target, input.point), input.sealTo)
     case "sign":
       return tokens.sign(input.target, input.digest, input.kind)
     case "destroy":

@@ -36,7 +36,10 @@ export type Purpose = "signing" | "device"
 export interface Commands {
   tokens: { readonly input: { readonly module: string }; readonly output: readonly TokenFacts[] }
   token: { readonly input: { readonly target: TokenTarget }; readonly output: TokenFacts }
+  /** A key to seal one PIN to (sealed-message.ts). */
+  pinKey: { readonly input: null; readonly output: Uint8Array }
   login: {
+    /** `pin`: sealed to the last `pinKey`; null where the token asks for it itself. */
     readonly input: { readonly target: TokenTarget; readonly pin: Uint8Array | null }
     readonly output: null
   }
@@ -51,8 +54,9 @@ export interface Commands {
   }
   find: { readonly input: { readonly target: KeyTarget }; readonly output: PublicFacts }
   describe: { readonly input: { readonly target: KeyTarget }; readonly output: PrivateFacts }
+  /** The x-coordinate of the shared point (32 bytes), sealed to `sealTo`. */
   derive: {
-    readonly input: { readonly target: KeyTarget; readonly point: Uint8Array }
+    readonly input: { readonly target: KeyTarget; readonly point: Uint8Array; readonly sealTo: Uint8Array }
     readonly output: Uint8Array
   }
   /** r ‖ s (64 bytes) of a P-256 key, or an RSA-PSS signature. */

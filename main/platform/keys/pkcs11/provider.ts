@@ -15,6 +15,7 @@ import type { KeyRecord } from "../record.ts"
 import { diagnoseTokens } from "./diagnose.ts"
 import { ModuleProcess } from "./module-process.ts"
 import type { PublicFacts, TokenFacts } from "./protocol.ts"
+import { MessageKey, sealOnce } from "./sealed-message.ts"
 import { parseUri, toUri, type KeyTarget, type TokenTarget } from "./uri.ts"
 
 /** Bytes of CKA_ID of keys made here. */
@@ -90,7 +91,15 @@ export class Pkcs11Provider implements KeyProvider {
   }
 
   async ecdh(key: KeyRecord, point: Uint8Array): Promise<Uint8Array> {
-    return this.#unlocked(key, async (target) => this.#process.ask("derive", { target, point }))
+    const answerKey = new MessageKey()
+    try {
+      const sealed = await this.#unlocked(key, async (target) =>
+        this.#process.ask("derive", { target, point, sealTo: answerKey.publicKey }),
+      )
+      return answerKey.open(sealed)
+    } finally {
+      answerKey.wipe()
+    }
   }
 
   async identity(key: KeyRecord) {
@@ -108,7 +117,7 @@ export class Pkcs11Provider implements KeyProvider {
   }
 
   async diagnose(): Promise<readonly DoctorCheck[]> {
-    return diagnoseTokens(this.#process)
+    return diagnoseTokens()
   }
 
   async close(): Promise<void> {
@@ -142,7 +151,8 @@ export class Pkcs11Provider implements KeyProvider {
           isNew: false,
         })
     try {
-      await this.#process.ask("login", { target, pin })
+      const sealed = pin === null ? null : sealOnce(pin, await this.#process.ask("pinKey", null))
+      await this.#process.ask("login", { target, pin: sealed })
     } finally {
       wipe(pin)
     }

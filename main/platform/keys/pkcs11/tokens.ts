@@ -225,7 +225,8 @@ function deriveWith(session: Session, key: pkcs11.Handle, publicData: Buffer): U
     const value = readBytes(session, secret, pkcs11.CKA_VALUE)
     if (value.length > SECRET_BYTES)
       throw new AppError("TOKEN_FAILED", "the token answered with a long secret")
-    const padded = new Uint8Array(SECRET_BYTES)
+    // Of a buffer of its own: V8 keeps small arrays among its objects, and copies them when their memory is asked for.
+    const padded = new Uint8Array(new ArrayBuffer(SECRET_BYTES))
     padded.set(value, SECRET_BYTES - value.length)
     wipe(value)
     return padded

@@ -7,14 +7,17 @@ import { AppError } from "../../../contract/errors.ts"
 const IDLE_MS = 300
 
 /** Devices in the order they are looked for. Simulators are used only when somebody names them: any user could run one. */
-const DEVICES = ["/dev/tpmrm0", "/dev/tpm0"]
+const DEVICES = ["/dev/tpmrm0", "/dev/tpm0"] as const
+const SYSTEM_BUS = "/run/dbus/system_bus_socket"
 
 /** `preferred` (what the user named for this process) goes before what a key was made with; then whatever is there. */
 export function chooseTcti(preferred: string | null, recorded: string | null): string {
   const named = preferred ?? recorded
   if (named !== null) return named
   const device = DEVICES.find((path) => existsSync(path))
-  return device === undefined ? "tabrmd" : `device:${device}`
+  if (device !== undefined) return `device:${device}`
+  // The resource manager's library complains on standard error where there is no bus to find it on.
+  return existsSync(SYSTEM_BUS) ? "tabrmd" : `device:${DEVICES[0]}`
 }
 
 /** Connections by TCTI, opened when first used and closed when idle, so that a batch pays for one. */
