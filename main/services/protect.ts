@@ -56,7 +56,7 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
   const targets = await findTargets(ports, request)
   const policy = request.policy === null ? OPEN_POLICY : await readPolicy(ports, request.policy)
   for (const { device } of targets.devices) checkAssurance(policy, device)
-  const golden = request.golden == null ? null : await readGolden(ports, request.golden)
+  const golden = await readGolden(ports, request.golden ?? null)
   const signing = await chooseSigningKey(ports, request.signingKey)
   const model = await openModel(ports.files, request.model)
   try {
@@ -107,8 +107,10 @@ const MAX_POLICY_BYTES = 1 << 20
 /** Throws INPUT_MISMATCH unless both are arrays with as many rows as each other, and small. */
 async function readGolden(
   ports: Ports,
-  { input, output, tolerance }: NonNullable<ProtectRequest["golden"]>,
-): Promise<Golden> {
+  wanted: Exclude<ProtectRequest["golden"], undefined>,
+): Promise<Golden | null> {
+  if (wanted === null) return null
+  const { input, output, tolerance } = wanted
   const read = async (ref: FileRef) => {
     const file = await ports.files.open(ref)
     try {
@@ -120,10 +122,10 @@ async function readGolden(
       await file.close()
     }
   }
-  const [given, wanted] = [await read(input), await read(output)]
-  if (given.rows !== wanted.rows || given.rows === 0)
-    throw new AppError("INPUT_MISMATCH", `${wanted.rows} golden outputs for ${given.rows} rows`)
-  return { input: given.bytes, output: wanted.bytes, tolerance }
+  const [given, answers] = [await read(input), await read(output)]
+  if (given.rows !== answers.rows || given.rows === 0)
+    throw new AppError("INPUT_MISMATCH", `${answers.rows} golden outputs for ${given.rows} rows`)
+  return { input: given.bytes, output: answers.bytes, tolerance }
 }
 
 interface Targets {

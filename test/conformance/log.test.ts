@@ -35,9 +35,9 @@ function casesOf(kind: string): readonly (readonly [name: string, fields: Case])
     })
 }
 
-const hash = (value: unknown) => new Uint8Array(Buffer.from(String(value ?? ""), "base64"))
+const hash = (value: unknown) => new Uint8Array(Buffer.from(typeof value === "string" ? value : "", "base64"))
 const hashes = (value: unknown) => (Array.isArray(value) ? value.map(hash) : [])
-const size = (value: unknown) => BigInt(String(value ?? 0))
+const size = (value: unknown) => BigInt(typeof value === "string" ? value : 0)
 
 describe("proofs", () => {
   const inclusion = casesOf("inclusion")
