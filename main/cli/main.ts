@@ -23,6 +23,7 @@ import { registerTrace } from "./commands/trace.ts"
 import { registerSync } from "./commands/sync.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
+import { productVersion } from "../platform/version.ts"
 import { Context, type GlobalOptions } from "./context.ts"
 import { safeText } from "./text.ts"
 
@@ -63,6 +64,7 @@ async function main(args: readonly string[]): Promise<number> {
   let exitCode = 0
   const program = new Command("sealwright")
     .description("Protects machine-learning models that leave for the edge.")
+    .version(productVersion(), "--version", "print the version of this installation")
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError()

@@ -151,17 +151,6 @@ export function localPorts(
   }
 }
 
-/** Where the workspace is when nobody says: SEALWRIGHT_HOME, or the XDG data folder. */
-export function defaultWorkspace(): string {
-  const { SEALWRIGHT_HOME: home, XDG_DATA_HOME: data, LOCALAPPDATA: local } = process.env
-  if (home !== undefined && home !== "") return home
-  if (process.platform === "win32" && local !== undefined) return path.join(local, "Sealwright")
-  return path.join(
-    data !== undefined && path.isAbsolute(data) ? data : path.join(os.homedir(), ".local", "share"),
-    "sealwright",
-  )
-}
-
 function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const cause = error.cause === undefined ? "" : `\ncaused by ${describeFault(error.cause)}`
