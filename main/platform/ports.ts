@@ -40,6 +40,7 @@ import { traceEngine } from "./trace/code-words.ts"
 import { suspectCommands } from "./trace/suspect-command.ts"
 import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
+import { workspaceLocks } from "./workspace/workspace-locks.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
 /** Where Linux shows a TPM. */
@@ -115,6 +116,7 @@ export function localPorts(
       releases: files.refer(path.join(workspace, "releases")),
       slots: files.refer(path.join(workspace, "slots")),
     },
+    locks: workspaceLocks(path.join(workspace, "locks")),
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,

@@ -11,12 +11,14 @@ import { payloadBench } from "./payload.ts"
 import { registryBench } from "./registry.ts"
 import { runtimeBench } from "./runtime.ts"
 import { spineBench } from "./spine.ts"
+import { trustBenches } from "./trust.ts"
 
 const BENCHES: readonly Bench[] = [
   payloadBench,
   spineBench,
   registryBench,
   runtimeBench,
+  ...trustBenches,
   hardwareBench,
   firewallBench,
   markEmbedBench,
