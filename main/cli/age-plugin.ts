@@ -5,7 +5,8 @@
  */
 import { parseArgs } from "node:util"
 import { AppError, toAppError } from "../contract/errors.ts"
-import { defaultWorkspace, localPorts } from "../platform/ports.ts"
+import { defaultWorkspace } from "../platform/default-workspace.ts"
+import { localPorts } from "../platform/ports.ts"
 import { standardStreams } from "../platform/age-plugin/standard-streams.ts"
 import { Conversation } from "../services/age-plugin/conversation.ts"
 import { identityFile } from "../services/age-plugin/identity-file.ts"
@@ -55,7 +56,7 @@ async function converse(machine: string): Promise<void> {
   const workspaces = new Workspaces(prompter)
   const openKeys: OpenKeys = (workspace) => workspaces.open(workspace).keys
   try {
-    if (machine === "identity-v1") await unwrapFor(conversation, openKeys)
+    if (machine === "identity-v1") await unwrapFor(conversation, openKeys, async () => workspaces.close())
     else if (machine === "recipient-v1") await wrapFor(conversation, openKeys, workspaces.open(null).random)
     else throw new AppError("USAGE", `there is no state machine ${machine.slice(0, 40)} here`)
   } finally {
@@ -91,7 +92,9 @@ class Workspaces {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#open.values()].map(async ({ close }) => close()))
+    const opened = [...this.#open.values()]
+    this.#open.clear()
+    await Promise.all(opened.map(async ({ close }) => close()))
   }
 }
 

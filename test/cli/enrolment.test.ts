@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process"
-import { readFileSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Enrolled, Initialised } from "../../main/contract/schema/enrolment.ts"
 import type { Device, KeyPlace } from "../../main/contract/schema/keys.ts"
 import type { HostClient } from "../../main/contract/client.ts"
+import { CA, issue } from "../support/certificates.ts"
 import { TRANSPORTS } from "../support/engines.ts"
 import { startSwtpm, type Swtpm } from "../support/swtpm.ts"
 import { sharedFolder } from "../support/workspace.ts"
@@ -19,7 +20,7 @@ const closing: (() => Promise<void>)[] = []
 const software: KeyPlace = { provider: "software", passphrase: false }
 
 beforeAll(async () => {
-  tpm = await startSwtpm({ certificates: true })
+  tpm = await startSwtpm({ certificates: "own-maker" })
   desk = openEngine("desk")
   device = openEngine("device")
 })
@@ -129,6 +130,32 @@ describe("a device with a TPM", () => {
     await expectVerifies(enrolled.device, "OK")
   })
 
+  it("is attested without anybody's approval when its maker's certificate is among the admitted roots", async () => {
+    await init("press-09", { ...TPM, tcti: tpm.tcti, pcrs: [] })
+    const roots = admit("known-makers", ["issuercert.pem", "swtpm-localca-rootca-cert.pem"])
+    const challenged = await enrol("press-09.request", "press-09.challenge", { roots })
+    expect(challenged).toMatchObject({ kind: "challenged" })
+    expect(challenged.checks.at(-1)?.reason).toContain("endorsement certificate leads to a pinned root")
+    await respond("press-09")
+    const enrolled = await enrol("press-09.response", "press-09.certificates", { roots })
+    if (enrolled.kind !== "enrolled") throw new Error(JSON.stringify(enrolled))
+    expect(enrolled.device).toMatchObject({ assurance: "attested" })
+    expect(enrolled.device.enrolment?.evidence[0]).toContain("pinned root")
+    await expectVerifies(enrolled.device, "OK")
+  })
+
+  it("is refused when its maker is another than those admitted", async () => {
+    await init("press-10", { ...TPM, tcti: tpm.tcti, pcrs: [] })
+    const stranger = issue({ name: "swtpm-localca", extensions: CA })
+    const roots = at("other-makers")
+    mkdirSync(roots)
+    writeFileSync(path.join(roots, "maker.pem"), stranger.pem)
+    const refused = await enrol("press-10.request", "press-10.challenge", { roots })
+    expect(refused.kind).toBe("refused")
+    expect(refused.checks.at(-1)).toMatchObject({ id: "endorsement", result: "failed" })
+    expect(refused.checks.at(-1)?.reason).toContain("leads to no trusted certificate")
+  })
+
   it("is taken at level hardware when that is asked for", async () => {
     await init("press-08", { ...TPM, tcti: tpm.tcti, pcrs: [] })
     await enrol("press-08.request", "press-08.challenge", { allowUnattested: true })
@@ -137,6 +164,13 @@ describe("a device with a TPM", () => {
     expect(enrolled).toMatchObject({ kind: "enrolled", device: { assurance: "hardware" } })
   })
 })
+
+/** A folder with certificates of the TPM's maker. */
+function admit(name: string, files: readonly string[]): string {
+  mkdirSync(at(name))
+  for (const file of files) cpSync(path.join(tpm.maker, file), path.join(at(name), file))
+  return at(name)
+}
 
 const TPM = { provider: "tpm2", adopt: null, persistent: false, auth: false } as const
 
@@ -159,12 +193,12 @@ async function init(name: string, place: KeyPlace): Promise<Initialised> {
 async function enrol(
   file: string,
   to: string,
-  options: { readonly approve?: string; readonly allowUnattested?: boolean } = {},
+  options: { readonly approve?: string; readonly allowUnattested?: boolean; readonly roots?: string } = {},
 ): Promise<Enrolled> {
   return desk.enrolment.enrol({
     file: await desk.files.refer({ path: at(file) }),
     output: await output(to),
-    roots: null,
+    roots: options.roots === undefined ? null : await desk.files.refer({ path: options.roots }),
     approve: options.approve ?? null,
     allowUnattested: options.allowUnattested ?? false,
   })

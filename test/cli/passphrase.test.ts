@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, it } from "vitest"
 import type { Key } from "../../main/contract/schema/keys.ts"
 import type { Protected } from "../../main/contract/schema/protect.ts"
+import { atTerminal as typeAt } from "../support/terminal.ts"
 import { cliJson, cliRefusal, MODELS, ROOT, temporaryFolder } from "../support/workspace.ts"
 
 const MODEL = path.join(MODELS, "wine-linear.onnx")
@@ -82,29 +82,7 @@ describe("a key under a passphrase on the command line", () => {
   })
 })
 
-/** Runs the command at a pseudo-terminal (util-linux's `script`) and types each answer once its question is on the screen. */
-async function atTerminal(
-  args: readonly string[],
-  questions: readonly string[],
-  answers: readonly string[],
-): Promise<{ readonly status: number | null; readonly screen: string }> {
-  const words = [process.execPath, path.join(ROOT, "main", "cli", "bin.mjs"), ...args]
-  const command = words.map((word) => `'${word}'`).join(" ")
-  const child = spawn("script", ["-qefc", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] })
-  let screen = ""
-  let seen = 0
-  let next = 0
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    screen += text
-    const question = questions[next]
-    const at = question === undefined ? -1 : screen.indexOf(question, seen)
-    if (at < 0) return
-    seen = at + 1
-    child.stdin.write(answers[next] ?? "")
-    next += 1
-  })
-  return new Promise((resolve, reject) => {
-    child.once("error", reject)
-    child.once("close", (status) => resolve({ status, screen }))
-  })
+/** Runs the command at a terminal and types each answer once its question is on the screen. */
+async function atTerminal(args: readonly string[], questions: readonly string[], answers: readonly string[]) {
+  return typeAt([process.execPath, path.join(ROOT, "main", "cli", "bin.mjs"), ...args], questions, answers)
 }

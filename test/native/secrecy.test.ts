@@ -95,7 +95,7 @@ async function scanLife(model: string, isOrdinary: boolean): Promise<void> {
   expect(await loading).toMatchObject({ kind: "loaded", level: "R2" })
   const processes = descendants(device.pid)
   expect(processes.length, "the runtime and its guard").toBe(2)
-  const inferring = device.tell("infer 200")
+  const inferring = device.tell("infer 1000")
   expect(await watch(scanner, device, inferring), "while it infers").toBe(FOUND_NOTHING)
   await inferring
   const unloaded = await device.tell("unload")

@@ -1,7 +1,7 @@
 /** A TPM simulator of its own for each suite: own folder, own ports, stopped by its handle. */
 import { execFile, spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import net from "node:net"
 import os from "node:os"
 import path from "node:path"
@@ -12,6 +12,8 @@ export interface Swtpm {
   readonly tcti: string
   /** Runs a command of tpm2-tools in a folder of its own; returns its standard output. */
   tool(command: string, ...args: readonly string[]): Promise<string>
+  /** Folder with the certificates of its own maker, where it has one. */
+  readonly maker: string
   /** Where tools may leave files; removed by `stop`. */
   readonly folder: string
   /** A path in that folder. */
@@ -19,9 +21,16 @@ export interface Swtpm {
   stop(): Promise<void>
 }
 
-export async function startSwtpm(options: { readonly certificates?: boolean } = {}): Promise<Swtpm> {
+export interface SwtpmOptions {
+  /** Whether it has endorsement keys with certificates of a maker: the one of this computer, or its own. */
+  readonly certificates?: boolean | "own-maker"
+}
+
+export async function startSwtpm(options: SwtpmOptions = {}): Promise<Swtpm> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "sealwright-tpm-"))
+  const maker = path.join(folder, "maker")
   if (options.certificates === true) await manufacture(folder)
+  if (options.certificates === "own-maker") await manufacture(folder, ["--config", newMaker(maker)])
   for (let attempt = 0; ; attempt += 1) {
     const port = await freePortPair()
     const child = spawn(
@@ -34,13 +43,18 @@ export async function startSwtpm(options: { readonly certificates?: boolean } = 
       { stdio: "ignore" },
     )
     const exited = once(child, "exit")
-    if (await isListening(port + 1, child)) return handleOf(folder, port, child, exited)
+    if (await isListening(port + 1, child)) return { ...handleOf(folder, port, child, exited), maker }
     await exited
     if (attempt === 5) throw new Error("swtpm does not start")
   }
 }
 
-function handleOf(folder: string, port: number, child: ChildProcess, exited: Promise<unknown>): Swtpm {
+function handleOf(
+  folder: string,
+  port: number,
+  child: ChildProcess,
+  exited: Promise<unknown>,
+): Omit<Swtpm, "maker"> {
   const tcti = `swtpm:host=127.0.0.1,port=${port}`
   const files = mkdtempSync(path.join(os.tmpdir(), "sealwright-tools-"))
   return {
@@ -63,15 +77,32 @@ function handleOf(folder: string, port: number, child: ChildProcess, exited: Pro
   }
 }
 
-/** Gives the TPM endorsement keys with certificates, as a maker does (swtpm_setup and its local CA, all inside `folder`). */
-async function manufacture(folder: string): Promise<void> {
-  await promisify(execFile)("swtpm_setup", [
-    "--tpm2",
-    "--tpmstate",
-    folder,
-    "--create-ek-cert",
-    "--overwrite",
-  ])
+/** Gives the TPM endorsement keys with certificates, as a maker does (swtpm_setup and its local CA). */
+async function manufacture(folder: string, more: readonly string[] = []): Promise<void> {
+  const args = ["--tpm2", "--tpmstate", folder, "--create-ek-cert", "--overwrite"]
+  await promisify(execFile)("swtpm_setup", [...args, ...more])
+}
+
+/** A maker nobody knows: its keys and certificates come to lie in `folder`. Returns swtpm_setup's configuration for it. */
+function newMaker(folder: string): string {
+  mkdirSync(folder)
+  const file = (name: string, text: string) => {
+    writeFileSync(path.join(folder, name), text)
+    return path.join(folder, name)
+  }
+  const authority = file(
+    "localca.conf",
+    `statedir = ${folder}\nsigningkey = ${folder}/signkey.pem\nissuercert = ${folder}/issuercert.pem\ncertserial = ${folder}/certserial\n`,
+  )
+  const options = file(
+    "localca.options",
+    "--platform-manufacturer Sealwright\n--platform-version 1\n--platform-model Bench\n",
+  )
+  return file(
+    "setup.conf",
+    `create_certs_tool = /usr/bin/swtpm_localca\ncreate_certs_tool_config = ${authority}\n` +
+      `create_certs_tool_options = ${options}\nactive_pcr_banks = sha256\n`,
+  )
 }
 
 /** Two ports in a row that nobody listens on. Somebody may be quicker: the caller tries again. */

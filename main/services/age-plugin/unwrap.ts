@@ -15,15 +15,28 @@ const TYPES: ReadonlySet<string> = new Set(["X25519", "mlkem768x25519", "p256tag
 
 /**
  * Opens the files age asks about with the keys its identities name. An identity that cannot be used is reported and nothing
- * is opened; a broken stanza is reported and its file is left alone. At most one key goes out for each file.
+ * is opened; a broken stanza is reported and its file is left alone. At most one key goes out for each file. `release` lets
+ * go of the hardware, before the keys go out: age ends this process as soon as it has what it wants.
  */
-export async function unwrapFor(conversation: Conversation, openKeys: OpenKeys): Promise<void> {
+export async function unwrapFor(
+  conversation: Conversation,
+  openKeys: OpenKeys,
+  release: () => Promise<void>,
+): Promise<void> {
   const said = await conversation.listen()
   const identities = await openIdentities(conversation, said, openKeys)
-  if (identities !== null) {
-    for (const [file, stanzas] of byFile(said)) await unwrapFile(conversation, identities, file, stanzas)
+  const opened = new Map<number, Uint8Array>()
+  try {
+    for (const [file, stanzas] of byFile(said)) {
+      const fileKey = identities === null ? null : await unwrapFile(conversation, identities, file, stanzas)
+      if (fileKey !== null) opened.set(file, fileKey)
+    }
+    await release()
+    for (const [file, fileKey] of opened) await conversation.say("file-key", [String(file)], fileKey)
+    await conversation.end()
+  } finally {
+    wipe(...opened.values())
   }
-  await conversation.end()
 }
 
 async function openIdentities(
@@ -62,29 +75,27 @@ function byFile(said: readonly Stanza[]): ReadonlyMap<number, readonly Stanza[]>
   return files
 }
 
+/** The file's key, which the caller wipes, or `null`. */
 async function unwrapFile(
   conversation: Conversation,
   identities: readonly Identity[],
   file: number,
   stanzas: readonly Stanza[],
-): Promise<void> {
+): Promise<Uint8Array | null> {
   let fileKey: Uint8Array | null = null
-  try {
-    for (const [index, stanza] of stanzas.entries()) {
-      if (!TYPES.has(stanza.type)) continue
-      try {
-        for (const identity of identities) {
-          const opened = await identity.unwrap([stanza])
-          if (fileKey === null) fileKey = opened
-          else wipe(opened)
-        }
-      } catch (error) {
-        await conversation.complain(["stanza", String(file), String(index)], error)
-        return
+  for (const [index, stanza] of stanzas.entries()) {
+    if (!TYPES.has(stanza.type)) continue
+    try {
+      for (const identity of identities) {
+        const opened = await identity.unwrap([stanza])
+        if (fileKey === null) fileKey = opened
+        else wipe(opened)
       }
+    } catch (error) {
+      wipe(fileKey)
+      await conversation.complain(["stanza", String(file), String(index)], error)
+      return null
     }
-    if (fileKey !== null) await conversation.say("file-key", [String(file)], fileKey)
-  } finally {
-    wipe(fileKey)
   }
+  return fileKey
 }

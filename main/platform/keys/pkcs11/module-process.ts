@@ -6,6 +6,8 @@ import type { Answer, CommandName, Commands } from "./protocol.ts"
 
 /** Longest wait for one operation: a card with a button may wait for a person. */
 const TIMEOUT_MS = 60_000
+/** Time a module has to end its process by itself. */
+const END_MS = 2_000
 
 interface Waiting {
   readonly resolve: (output: unknown) => void
@@ -14,9 +16,14 @@ interface Waiting {
 }
 
 export class ModuleProcess {
+  readonly #timeoutMs: number
   #child: ChildProcess | null = null
   readonly #waiting = new Map<number, Waiting>()
   #nextId = 1
+
+  constructor(timeoutMs = TIMEOUT_MS) {
+    this.#timeoutMs = timeoutMs
+  }
 
   /** Throws what the token refuses, TOKEN_GONE when the module ended its process, and TOKEN_BUSY when it does not answer. */
   async ask<Name extends CommandName>(
@@ -29,9 +36,9 @@ export class ModuleProcess {
       const timer = setTimeout(() => {
         this.#fail(
           child,
-          new AppError("TOKEN_BUSY", `the token did not answer within ${TIMEOUT_MS / 1000} s`),
+          new AppError("TOKEN_BUSY", `the token did not answer within ${this.#timeoutMs / 1000} s`),
         )
-      }, TIMEOUT_MS)
+      }, this.#timeoutMs)
       this.#waiting.set(id, { resolve, reject, timer })
       child.ref()
       child.channel?.ref()
@@ -46,15 +53,19 @@ export class ModuleProcess {
     if (child === null) return
     this.#child = null
     child.ref()
+    // A module that blocks never hears that it should end.
+    const timer = setTimeout(() => child.kill("SIGKILL"), END_MS)
     await new Promise<void>((resolve) => {
       child.once("exit", () => resolve())
-      child.disconnect()
+      if (child.connected) child.disconnect()
       if (child.exitCode !== null || child.signalCode !== null) resolve()
     })
+    clearTimeout(timer)
+    this.#rejectAll(gone())
   }
 
   #start(): ChildProcess {
-    const child = fork(fileURLToPath(new URL("./host.ts", import.meta.url)), {
+    const child = fork(ENTRY, {
       // Bytes cross as bytes; a module may print, which must not reach our output.
       serialization: "advanced",
       stdio: ["ignore", "ignore", "ignore", "ipc"],
@@ -87,6 +98,10 @@ export class ModuleProcess {
     if (this.#child !== child) return
     this.#child = null
     child.kill("SIGKILL")
+    this.#rejectAll(error)
+  }
+
+  #rejectAll(error: AppError): void {
     for (const { reject, timer } of this.#waiting.values()) {
       clearTimeout(timer)
       reject(error)
@@ -94,6 +109,11 @@ export class ModuleProcess {
     this.#waiting.clear()
   }
 }
+
+/** Sources end in .ts, a built product in .js. */
+const ENTRY = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "./host.ts" : "./host.js", import.meta.url),
+)
 
 const RESTARTS: ReadonlySet<string> = new Set(["TOKEN_REMOVED", "TOKEN_ABSENT"])
 

@@ -117,7 +117,7 @@ export class Pkcs11Provider implements KeyProvider {
   }
 
   async diagnose(): Promise<readonly DoctorCheck[]> {
-    return diagnoseTokens(this.#process)
+    return diagnoseTokens()
   }
 
   async close(): Promise<void> {
