@@ -4,7 +4,6 @@ import { existsSync } from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
-import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import { PromptDesk } from "../services/prompt-desk.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
@@ -14,6 +13,7 @@ import { TpmFloors } from "./deployment/tpm-floors.ts"
 import { localFiles } from "./files.ts"
 import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
+import { markKernel } from "./mark/kernel.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
 import { keyringProvider } from "./keys/keyring/provider.ts"
@@ -127,7 +127,7 @@ export function localPorts(
     machine: localMachine(workspace),
     ledger: ledgerFolder(path.join(workspace, "ledger")),
     trials: trialLauncher,
-    markKernel: portableKernel,
+    markKernel: markKernel(),
     registries: remote,
     registryAccess: registryAccess(credentials, prompts, remote.connect),
     pushes: pushQueue(path.join(workspace, "pushes"), files, now),

@@ -36,6 +36,7 @@ import { overlayDevice } from "../core/watermark/overlay-apply.ts"
 import type { OverlayBinding } from "../core/watermark/overlay.ts"
 import type { CodeWord } from "../core/watermark/streams.ts"
 import type { JobContext } from "./jobs.ts"
+import { guaranteeOf } from "./mark/guarantee.ts"
 import { Marking } from "./mark/marking.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { modelRoot } from "./model-root.ts"
@@ -225,7 +226,8 @@ class Desk {
         grants.push({ copy, overlay: null, ...target })
         if (word !== null) issued.push({ word, modelRoot: copy.modelRoot })
       }
-      await this.#marking?.issue(issued)
+      if (this.#marking !== null)
+        await this.#marking.issue(issued, await this.#attestMark(writer, this.#marking, copies))
       for (const copy of copies) await this.#signCopy(writer, copy)
       for (const grant of grants) await this.#issueGrant(writer, grant)
     }
@@ -259,6 +261,7 @@ class Desk {
       return
     }
     const fleet = await this.#marking.overlays()
+    let receipt: Uint8Array | null = null
     for (let from = 0; from < devices.length; from += COPIES_AT_ONCE) {
       const group = devices.slice(from, from + COPIES_AT_ONCE)
       const words: CodeWord[] = []
@@ -282,7 +285,11 @@ class Desk {
           const own = { ...copy, modelRoot: assembled.root, modelSignature: assembled.signature }
           orders.push({ copy: own, overlay, word, ...target })
         }
-        await this.#marking.issue(orders.map(({ word, copy: { modelRoot } }) => ({ word, modelRoot })))
+        receipt ??= await this.#attestMark(writer, this.#marking, [copy])
+        await this.#marking.issue(
+          orders.map(({ word, copy: { modelRoot } }) => ({ word, modelRoot })),
+          receipt,
+        )
         for (const order of orders) {
           await this.#issueGrant(writer, order)
           wipe(order.overlay)
@@ -369,6 +376,31 @@ class Desk {
       mark: this.#marking === null ? { applied: false, why: NOT_MARKED } : { applied: true },
       signingKey: { assurance: this.#signing.key.assurance },
     })
+  }
+
+  /**
+   * What the mark promises, signed before the first grant: the commitment to its keys, and what copies were measured to
+   * cost. Attached to every package; returns the bundle, which the ledger keeps.
+   */
+  async #attestMark(
+    writer: SealWriter,
+    marking: Marking,
+    copies: readonly SealedCopy[],
+  ): Promise<Uint8Array> {
+    const predicateType = attestationType("mark-commitment")
+    const statement = toStatementBytes({
+      subjects: copies.map(({ package: { digest } }) => ({
+        name: "",
+        digest: { sha256: digest.slice("sha256:".length) },
+      })),
+      predicateType,
+      predicate: guaranteeOf(marking.describe(), this.#request.mode, this.#createdAt),
+    })
+    const bytes = await signStatement(statement, this.#signing.signer)
+    const bundle = await writer.blob(blobOf(MEDIA.bundle, bytes))
+    for (const copy of copies)
+      await writer.manifest(bundleManifest(copy.package, bundle, predicateType, this.#createdAt))
+    return bytes
   }
 
   async #issueGrant(writer: SealWriter, { copy, device, recipient, overlay }: GrantOrder): Promise<void> {
