@@ -56,6 +56,11 @@ const AREAS: readonly Area[] = [
     packages: ["node:*", "ws", "zod", "@orpc/server"],
   },
   {
+    folder: "main/electron",
+    areas: ["main/services", "main/platform", "main/contract"],
+    packages: ["node:*", "electron", "zod", "@orpc/server"],
+  },
+  {
     folder: "main/cli",
     areas: ["main/services", "main/platform", "main/contract"],
     packages: ["node:*", "commander"],
@@ -81,7 +86,19 @@ const AREAS: readonly Area[] = [
     ],
   },
   { folder: "native/lib", areas: ["main/contract"], packages: ["node:*"] },
-  { folder: "packaging", areas: [], packages: ["node:*", "vite", "@vitejs/plugin-react", "oxc-parser"] },
+  {
+    folder: "packaging",
+    areas: [],
+    packages: [
+      "node:*",
+      "vite",
+      "@vitejs/plugin-react",
+      "oxc-parser",
+      "electron-builder",
+      "@electron/asar",
+      "@electron/fuses",
+    ],
+  },
   {
     folder: "test",
     areas: ["main", "native/lib", "packaging"],

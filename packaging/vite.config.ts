@@ -2,13 +2,14 @@
 import path from "node:path"
 import react from "@vitejs/plugin-react"
 import { defineConfig } from "vite"
+import { noteBundledPackages } from "./release/bundled-packages.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 
 export default defineConfig({
   root: path.join(root, "renderer"),
   base: "./",
-  plugins: [react()],
+  plugins: [react(), noteBundledPackages(root, path.join(root, "dist", "renderer-packages.json"))],
   cacheDir: path.join(root, "node_modules", ".cache", "vite"),
   build: {
     outDir: path.join(root, "dist", "renderer"),

@@ -5,7 +5,8 @@
  */
 import { parseArgs } from "node:util"
 import { AppError, toAppError } from "../contract/errors.ts"
-import { defaultWorkspace, localPorts } from "../platform/ports.ts"
+import { defaultWorkspace } from "../platform/default-workspace.ts"
+import { localPorts } from "../platform/ports.ts"
 import { standardStreams } from "../platform/age-plugin/standard-streams.ts"
 import { Conversation } from "../services/age-plugin/conversation.ts"
 import { identityFile } from "../services/age-plugin/identity-file.ts"

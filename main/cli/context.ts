@@ -5,7 +5,8 @@ import { followJob } from "../contract/client.ts"
 import { localEngine } from "../contract/server.ts"
 import type { FileRef, JobEvent } from "../contract/schema/base.ts"
 import { createEngine } from "../services/engine.ts"
-import { defaultWorkspace, localPorts } from "../platform/ports.ts"
+import { defaultWorkspace } from "../platform/default-workspace.ts"
+import { localPorts } from "../platform/ports.ts"
 import { choosePrompter } from "../platform/prompt/choose.ts"
 import { parseDescriptor } from "./options.ts"
 import { ProgressBar } from "./progress.ts"
@@ -48,6 +49,12 @@ export class Context {
 
   async optionalFile(path: string | undefined): Promise<FileRef | null> {
     return path === undefined ? null : this.file(path)
+  }
+
+  /** The package a command names, or the one that is installed on the device. */
+  async packageOf(path: string | undefined, device: string): Promise<FileRef> {
+    if (path !== undefined) return this.file(path)
+    return (await this.engine.deployment.installed({ device })).file
   }
 
   /** Starts a job and shows its progress on stderr until it ends. Ctrl-C cancels it. */

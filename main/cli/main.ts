@@ -7,6 +7,7 @@ import { registerFleet } from "./commands/fleet.ts"
 import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
 import { registerLedger } from "./commands/ledger.ts"
+import { registerLog } from "./commands/log.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerPull } from "./commands/pull.ts"
@@ -22,6 +23,7 @@ import { registerTrace } from "./commands/trace.ts"
 import { registerSync } from "./commands/sync.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
+import { productVersion } from "../platform/version.ts"
 import { Context, type GlobalOptions } from "./context.ts"
 import { safeText } from "./text.ts"
 
@@ -38,6 +40,7 @@ const COMMANDS: readonly Register[] = [
   registerTrust,
   registerRelease,
   registerFleet,
+  registerLog,
   registerVerify,
   registerOpen,
   registerRun,
@@ -61,6 +64,7 @@ async function main(args: readonly string[]): Promise<number> {
   let exitCode = 0
   const program = new Command("sealwright")
     .description("Protects machine-learning models that leave for the edge.")
+    .version(productVersion(), "--version", "print the version of this installation")
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError()

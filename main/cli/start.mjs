@@ -11,10 +11,13 @@ export async function start(self, load) {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
   const isSupported = (major === 24 && minor >= 15) || major >= 26
   if (!isSupported) return restart(self, root)
-  // Compiled code of this installation, kept beside its packages so that nobody else can write it.
-  const cache = path.join(root, "node_modules", ".cache", "sealwright", "code")
-  process.env.NODE_COMPILE_CACHE = cache
-  module.enableCompileCache(cache)
+  // Compiled code of a checkout, kept beside its packages so that nobody else can write it. An installed product writes nothing
+  // where it lies.
+  if (existsSync(path.join(root, "main", "cli", "main.ts"))) {
+    const cache = path.join(root, "node_modules", ".cache", "sealwright", "code")
+    process.env.NODE_COMPILE_CACHE = cache
+    module.enableCompileCache(cache)
+  }
   await load()
 }
 

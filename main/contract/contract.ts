@@ -38,6 +38,7 @@ import {
   initLedgerSchema,
   ledgerSchema,
 } from "./schema/ledger.ts"
+import { proveEntrySchema, provedEntrySchema, trustLogSchema } from "./schema/log.ts"
 import { answerSchema, questionsSchema } from "./schema/prompts.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
@@ -94,6 +95,7 @@ import {
   deploymentEventSchema,
   deploymentStatusSchema,
   deviceVerdictEventSchema,
+  installedPackageSchema,
   installSchema,
   onDeviceSchema,
   provisionedSchema,
@@ -177,9 +179,15 @@ export const clientContract = {
     commit: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     rollback: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     status: oc.input(onDeviceSchema).output(deploymentStatusSchema),
+    /** What `run` takes on a device under deployment. */
+    installed: oc.input(onDeviceSchema).output(installedPackageSchema),
     receipts: oc.input(receiptsSchema).output(receiptsWrittenSchema),
     /** Receipts that no registry has taken yet, attached to their grants. */
     deliver: oc.input(deliverSchema).output(deliveredSchema),
+  },
+  log: {
+    show: oc.output(trustLogSchema),
+    prove: oc.input(proveEntrySchema).output(provedEntrySchema),
   },
   library: {
     /** Newest first. */

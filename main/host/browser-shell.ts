@@ -1,10 +1,10 @@
 /** The host's part of the contract for windows in a browser: files travel, results lie in the workspace. */
-import { mkdir, stat } from "node:fs/promises"
+import { mkdir } from "node:fs/promises"
 import path from "node:path"
-import { AppError } from "../contract/errors.ts"
 import type { Shell } from "../contract/window-server.ts"
 import type { EngineSupervisor } from "../platform/engine-supervisor.ts"
 import { freeName } from "../platform/free-name.ts"
+import { resultFile } from "../platform/result-file.ts"
 import type { Transfers } from "./transfers.ts"
 
 const FOLDERS = { package: "packages", report: "reports", exchange: "exchange" } as const
@@ -22,12 +22,7 @@ export function browserShell(supervisor: EngineSupervisor, transfers: Transfers,
     },
     async fetch({ file, inside, how }) {
       const { path: located } = await supervisor.engine.files.locate({ file })
-      if (inside !== null && (inside !== path.basename(inside) || inside === ".." || inside === "."))
-        throw new AppError("FILE_NAME_UNSAFE", "the name inside a folder leads elsewhere")
-      const target = inside === null ? located : path.join(located, inside)
-      const stats = await stat(target).catch(() => null)
-      if (stats?.isFile() !== true)
-        throw new AppError("FILE_NOT_FOUND", `${path.basename(target)} does not exist`)
+      const target = await resultFile(located, inside)
       return { path: transfers.offer(target, how === "view") }
     },
   }

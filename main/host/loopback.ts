@@ -4,8 +4,8 @@ import path from "node:path"
 import { windowRouter } from "../contract/window-server.ts"
 import { startEngineProcess } from "../platform/engine-process.ts"
 import { EngineSupervisor } from "../platform/engine-supervisor.ts"
+import { WindowPages } from "../platform/window-pages.ts"
 import { browserShell } from "./browser-shell.ts"
-import { Pages } from "./pages.ts"
 import { authorityOf, hasOurHost, hasOurOrigin, isCrossSite } from "./request-guard.ts"
 import { Tokens } from "./tokens.ts"
 import { refuse, Transfers } from "./transfers.ts"
@@ -31,7 +31,7 @@ export interface LoopbackHost {
 
 /** Throws UI_NOT_BUILT without a built interface, ENGINE_GONE when the engine does not start. */
 export async function startLoopbackHost(options: LoopbackOptions): Promise<LoopbackHost> {
-  const pages = new Pages(options.pages)
+  const pages = new WindowPages(options.pages)
   const uploads = await UploadFolder.open(path.join(options.workspace, "uploads"))
   const supervisor = new EngineSupervisor(() => startEngineProcess(options.workspace))
   const tokens = new Tokens()
@@ -71,7 +71,11 @@ export async function startLoopbackHost(options: LoopbackOptions): Promise<Loopb
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { pages, transfers, port }: { readonly pages: Pages; readonly transfers: Transfers; readonly port: number },
+  {
+    pages,
+    transfers,
+    port,
+  }: { readonly pages: WindowPages; readonly transfers: Transfers; readonly port: number },
 ): Promise<void> {
   const { method = "", url = "" } = request
   if (!hasOurHost(request, port)) return refuse(response, 421)
@@ -83,7 +87,10 @@ async function answer(
   if (ticket !== undefined && method === "GET") {
     return isCrossSite(request) ? refuse(response, 403) : transfers.send(ticket, response)
   }
-  if (!pages.serve(url, method === "HEAD", authorityOf(port), response)) refuse(response, 404)
+  const page = pages.find(url, `'self' ws://${authorityOf(port)}`)
+  if (page === null) return refuse(response, 404)
+  response.writeHead(200, page.headers)
+  response.end(method === "HEAD" ? undefined : page.bytes)
 }
 
 async function listen(server: ReturnType<typeof createServer>, port: number): Promise<number> {

@@ -1,7 +1,8 @@
 /** The engine as a process of its own: serves the contract over standard input and output. Ends when its caller does. */
 import { serveEngine } from "../contract/server.ts"
+import { defaultWorkspace } from "../platform/default-workspace.ts"
 import { framedPort } from "../platform/framed-port.ts"
-import { defaultWorkspace, localPorts } from "../platform/ports.ts"
+import { localPorts } from "../platform/ports.ts"
 import { createEngine } from "../services/engine.ts"
 
 const { ports, close } = localPorts(process.argv[2] ?? defaultWorkspace())

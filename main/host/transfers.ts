@@ -6,7 +6,7 @@ import path from "node:path"
 import { pipeline } from "node:stream/promises"
 import { AppError, toAppError } from "../contract/errors.ts"
 import type { FileRef } from "../contract/schema/base.ts"
-import { COMMON_HEADERS } from "./pages.ts"
+import { COMMON_HEADERS } from "../platform/window-pages.ts"
 import { newToken } from "./tokens.ts"
 import type { Announced, UploadFolder } from "./upload-folder.ts"
 

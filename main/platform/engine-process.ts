@@ -18,10 +18,20 @@ const ENTRY = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "../host/stdio.ts" : "../host/stdio.js", import.meta.url),
 )
 
-/** `node`: the Node to run it with; a desktop shell is not one itself. */
-export function startEngineProcess(workspace: string, node = process.execPath): EngineProcess {
-  const child = spawn(node, [ENTRY, workspace], {
+/** What runs the engine. A desktop shell is no Node itself and names the one it ships with. */
+export interface EngineProgram {
+  readonly node: string
+  /** The engine's entry file. */
+  readonly entry: string
+  readonly env: NodeJS.ProcessEnv
+}
+
+const THIS_NODE: EngineProgram = { node: process.execPath, entry: ENTRY, env: process.env }
+
+export function startEngineProcess(workspace: string, program = THIS_NODE): EngineProcess {
+  const child = spawn(program.node, [program.entry, workspace], {
     stdio: ["pipe", "pipe", "inherit"],
+    env: program.env,
     windowsHide: true,
   })
   const exited = new Promise<number | null>((resolve) => {

@@ -49,11 +49,7 @@ export class EngineSupervisor {
   /** Resolves when the first engine answers. Throws ENGINE_GONE when none does. */
   async run(): Promise<void> {
     await this.#launch()
-    if (this.#state.state !== "running")
-      for await (const { state } of this.watch(undefined)) {
-        if (state === "running") return
-        if (state === "stopped") throw new AppError("ENGINE_GONE", "the engine does not start")
-      }
+    await this.whenRunning()
   }
 
   /** A reference that stays good when the engine is started anew. */
@@ -61,6 +57,14 @@ export class EngineSupervisor {
     const file = await this.engine.files.refer({ path })
     this.#paths.set(file, path)
     return file
+  }
+
+  /** Resolves when an engine runs, at once if one does. Throws ENGINE_GONE when none will. */
+  async whenRunning(): Promise<void> {
+    for await (const { state } of this.watch(undefined)) {
+      if (state === "running") return
+      if (state === "stopped") throw new AppError("ENGINE_GONE", "the engine does not start")
+    }
   }
 
   /** The state now and at every change, until the signal aborts. */

@@ -1,19 +1,19 @@
 /** What this computer is and can do. */
 import { getCiphers } from "node:crypto"
-import { readFileSync } from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { addon } from "../../native/lib/addon.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Machine } from "../services/ports.ts"
 import { checkRuntime } from "./runtime/doctor.ts"
+import { productVersion } from "./version.ts"
 
 /** Main folder of the installation: where package.json lies. */
 const ROOT = path.resolve(import.meta.dirname, "..", "..")
 
 export function localMachine(workspace: string): Machine {
   return {
-    version: readVersion(),
+    version: productVersion(),
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
     describe: () => ({
@@ -41,14 +41,6 @@ export function localMachine(workspace: string): Machine {
       }
     },
   }
-}
-
-function readVersion(): string {
-  // Our own package.json, whose version is a string.
-  const { version } = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8")) as {
-    readonly version: string
-  }
-  return version
 }
 
 function checkNode(): DoctorCheck {

@@ -7,6 +7,7 @@ import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
 import { ledgerHandlers } from "./ledger/handlers.ts"
 import { libraryHandlers, rememberMade } from "./library.ts"
+import { logHandlers } from "./log/handlers.ts"
 import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
@@ -56,6 +57,7 @@ export function createEngine(ports: Ports): EngineRouter {
     release: releaseHandlers(ports, jobs),
     fleet: fleetHandlers(ports, jobs),
     deployment: deploymentHandlers(ports, jobs),
+    log: logHandlers(ports),
     library: libraryHandlers(ports),
     enrolment: enrolmentHandlers(ports),
     registry: registryHandlers(ports, jobs),

@@ -17,7 +17,8 @@ export interface Piece {
 
 /** How a batch ended. `errno` is positive, as in the C library; `chunk` counts from the start of the file. */
 export type BatchOutcome =
-  | { readonly kind: "done" }
+  /** `written`: bytes of a sealed batch that are in the output already, from its start. */
+  | { readonly kind: "done"; readonly written: number }
   | { readonly kind: "read-failed"; readonly errno: number }
   | { readonly kind: "short-read" }
   | { readonly kind: "write-failed"; readonly errno: number }
@@ -33,6 +34,8 @@ export interface SealBatch {
   readonly plain: Uint8Array
   readonly pieces: readonly Piece[]
   readonly sealed: Uint8Array
+  /** Where it belongs. What can be written without waiting for another writer is; the rest is the caller's. */
+  readonly output: { readonly file: number; readonly offset: number }
 }
 
 export interface OpenBatch {
@@ -72,6 +75,8 @@ interface PayloadAddon {
     plain: Uint8Array,
     pieces: Float64Array,
     sealed: Uint8Array,
+    file: number,
+    offset: number,
   ) => Promise<RawOutcome>
   readonly openBatch: (
     key: Uint8Array,
@@ -116,6 +121,8 @@ function wrap(raw: PayloadAddon) {
           batch.plain,
           flatten(batch.pieces),
           batch.sealed,
+          batch.output.file,
+          batch.output.offset,
         ),
       ),
     open: async (batch: OpenBatch): Promise<BatchOutcome> =>
@@ -157,7 +164,7 @@ function flatten(pieces: readonly Piece[]): Float64Array {
 function toOutcome([status, detail]: RawOutcome): BatchOutcome {
   switch (status) {
     case 0:
-      return { kind: "done" }
+      return { kind: "done", written: detail }
     case 1:
       return { kind: "read-failed", errno: detail }
     case 2:

@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "chunks.h"
@@ -52,6 +53,7 @@ class Batch {
     status_ = status;
     detail_ = detail;
   }
+  void Done(int64_t detail) { detail_ = detail; }
   bool ReadPieces(const std::vector<Piece>& pieces, Bytes buffer);
   bool WritePieces(const std::vector<Piece>& pieces, Bytes buffer);
   bool ReadAt(int file, uint64_t offset, uint8_t* to, size_t size);
@@ -141,23 +143,36 @@ ChunkCipher& ThreadCipher() {
 /** Read and sealed at a time, so that both sides stay in the cache nearest to a core that can hold them. */
 constexpr size_t kStep = 4 * kChunk;
 
-/** Reads pieces into `plain` and seals them. */
+/** Held while a batch writes: a file takes one writer at a time, and waiting for it in the kernel burns a core. */
+std::mutex& WriteTurn() {
+  static std::mutex turn;
+  return turn;
+}
+
+/**
+ * Reads pieces into `plain`, seals them, and writes what is sealed whenever nobody else is writing, while it is still in
+ * the cache. `detail` of a batch that is done: bytes of `sealed` written, from its start.
+ */
 class SealBatch final : public Batch {
  public:
   void Run() override {
     const size_t whole = Contiguous() ? (plain.size - 1) / kStep * kStep : 0;
-    for (size_t at = 0; at < whole; at += kStep) {
-      if (!ReadAt(inputs[0].file, inputs[0].offset + at, plain.data + at, kStep)) return;
-      if (!Seal(at, kStep, false)) return;
-    }
     if (whole == 0 && !ReadPieces(inputs, plain)) return;
-    if (whole > 0 && !ReadAt(inputs[0].file, inputs[0].offset + whole, plain.data + whole, plain.size - whole)) return;
-    Seal(whole, plain.size - whole, ends_file);
+    for (size_t at = 0; at < plain.size || at == 0; at += kStep) {
+      const bool is_end = at >= whole;
+      const size_t size = is_end ? plain.size - at : kStep;
+      if (whole > 0 && !ReadAt(inputs[0].file, inputs[0].offset + at, plain.data + at, size)) return;
+      if (!Seal(at, size, is_end && ends_file)) return;
+      if (!WriteInTurn(at / kChunk * kSealedChunk + SealedSize(size, is_end && ends_file))) return;
+      if (is_end) break;
+    }
+    Done(static_cast<int64_t>(written_));
   }
 
   std::vector<Piece> inputs;
   Bytes plain, sealed;
-  uint64_t first_chunk = 0;
+  uint64_t first_chunk = 0, output_offset = 0;
+  int output = -1;
   bool ends_file = false;
 
  private:
@@ -172,6 +187,17 @@ class SealBatch final : public Batch {
     Fail(Status::kCipherFailed, 0);
     return false;
   }
+
+  /** False when writing failed; a turn that is taken is no failure. */
+  bool WriteInTurn(size_t sealed_size) {
+    const std::unique_lock<std::mutex> turn(WriteTurn(), std::try_to_lock);
+    if (!turn.owns_lock()) return true;
+    if (!WriteAt(output, output_offset + written_, sealed.data + written_, sealed_size - written_)) return false;
+    written_ = sealed_size;
+    return true;
+  }
+
+  size_t written_ = 0;
 };
 
 /** Reads `sealed` from the input file and opens it. */
@@ -193,8 +219,12 @@ class OpenBatch final : public Batch {
 class MoveBatch final : public Batch {
  public:
   void Run() override {
-    if (is_write) WritePieces(pieces, plain);
-    else ReadPieces(pieces, plain);
+    if (!is_write) {
+      ReadPieces(pieces, plain);
+      return;
+    }
+    const std::lock_guard<std::mutex> turn(WriteTurn());
+    WritePieces(pieces, plain);
   }
 
   std::vector<Piece> pieces;
@@ -252,16 +282,17 @@ bool ReadPieceList(napi_env env, napi_value value, size_t size, std::vector<Piec
   return true;
 }
 
-/** sealBatch(key, firstChunk, endsFile, plain, pieces, sealed) */
+/** sealBatch(key, firstChunk, endsFile, plain, pieces, sealed, file, offset) */
 napi_value StartSeal(napi_env env, napi_callback_info info) {
-  napi_value arguments[6];
+  napi_value arguments[8];
   Bytes key;
   auto batch = std::make_unique<SealBatch>();
   if (!ReadArguments(env, info, arguments) || !ReadKey(env, arguments[0], &key) ||
       !ReadCount(env, arguments[1], &batch->first_chunk) || !ReadFlag(env, arguments[2], &batch->ends_file) ||
       !ReadBytes(env, arguments[3], &batch->plain) ||
       !ReadPieceList(env, arguments[4], batch->plain.size, &batch->inputs) ||
-      !ReadBytes(env, arguments[5], &batch->sealed)) {
+      !ReadBytes(env, arguments[5], &batch->sealed) || !ReadFileNumber(env, arguments[6], &batch->output) ||
+      !ReadCount(env, arguments[7], &batch->output_offset)) {
     return nullptr;
   }
   const bool is_partial = batch->plain.size % kChunk != 0 || batch->plain.size == 0;

@@ -3,6 +3,7 @@ import { createORPCClient } from "@orpc/client"
 import { RPCLink as PortLink } from "@orpc/client/message-port"
 import { RPCLink as SocketLink } from "@orpc/client/websocket"
 import { asAppErrors } from "../../main/contract/client.ts"
+import { PORT_MESSAGE } from "../../main/contract/desktop.ts"
 import { AppError } from "../../main/contract/errors.ts"
 import type { WindowClient } from "../../main/contract/window.ts"
 import { desktop } from "./desktop.ts"
@@ -34,6 +35,18 @@ class Connection {
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Resolves when this window is connected, at once if it is. */
+  async whenOpen(): Promise<void> {
+    if (this.#state === "open") return
+    await new Promise<void>((resolve) => {
+      const leave = this.subscribe(() => {
+        if (this.#state !== "open") return
+        leave()
+        resolve()
+      })
+    })
   }
 
   open(): void {
@@ -78,7 +91,7 @@ class Connection {
   #openPort(): void {
     window.addEventListener("message", (event) => {
       const [port] = event.ports
-      if (event.source !== window || event.data !== "sealwright-port" || port === undefined) return
+      if (event.source !== window || event.data !== PORT_MESSAGE || port === undefined) return
       port.start()
       this.#become("open", createORPCClient(new PortLink({ port, interceptors: [asAppErrors] })))
     })

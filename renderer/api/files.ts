@@ -1,14 +1,11 @@
 /** Files in and out. In a browser bytes travel; on the desktop only references do. */
+import type { OpenedFile, ReferAnswer } from "../../main/contract/desktop.ts"
 import { AppError, isErrorCode } from "../../main/contract/errors.ts"
 import { fileRefSchema, type FileRef } from "../../main/contract/schema/base.ts"
 import { connection } from "./connection.ts"
 import { desktop } from "./desktop.ts"
 
-export interface SentFile {
-  readonly file: FileRef
-  readonly name: string
-  readonly bytes: number
-}
+export type SentFile = OpenedFile
 
 export interface SendOptions {
   readonly signal: AbortSignal
@@ -22,7 +19,7 @@ export async function sendFiles(files: readonly File[], options: SendOptions): P
     const bridge = desktop
     return Promise.all(
       files.map(async (file) => ({
-        file: fileRefSchema.parse(await bridge.refer(file)),
+        file: readAnswered(await bridge.refer(file)),
         name: file.name,
         bytes: file.size,
       })),
@@ -40,6 +37,11 @@ export async function sendFiles(files: readonly File[], options: SendOptions): P
     sent.push({ file: ref, name: file.name, bytes: file.size })
   }
   return sent
+}
+
+function readAnswered(answer: ReferAnswer): FileRef {
+  if (answer.kind === "known") return answer.file
+  throw new AppError(answer.code, answer.message)
 }
 
 /** Shows or saves a result. `inside`: a file in a folder of results. */

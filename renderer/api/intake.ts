@@ -52,6 +52,17 @@ export async function bringIn(
   }
 }
 
+/** Files the user opened outside the window: they need no way to the engine any more. */
+export async function takeOpened(files: readonly SentFile[], route: Route): Promise<void> {
+  await connection.whenOpen()
+  try {
+    await settle(files, route)
+  } catch (error) {
+    const name = files[0]?.name ?? ""
+    intake.set({ name, bytes: 0, sent: 0, failure: toFailure(error), cancel: () => intake.set(null) })
+  }
+}
+
 export function dismissIntake(): void {
   intake.set(null)
 }

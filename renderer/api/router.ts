@@ -35,6 +35,10 @@ export function useRoute(): Route {
   return parseRoute(hash)
 }
 
+export function currentRoute(): Route {
+  return parseRoute(location.hash)
+}
+
 export function go(screen: Screen, file: FileRef | null = null): void {
   location.hash = file === null ? `/${screen}` : `/${screen}/${file}`
 }

@@ -3,6 +3,7 @@ import { Button, Paper, Progress as ProgressBar, Text } from "@mantine/core"
 import { Dropzone } from "@mantine/dropzone"
 import { IconFileDownload } from "@tabler/icons-react"
 import { dismissIntake, intake, takeFiles } from "../api/intake.ts"
+import { desktop } from "../api/desktop.ts"
 import type { Route } from "../api/router.ts"
 import { useStore } from "../api/store.ts"
 import { FailureNotice } from "../ui/failure-notice.tsx"
@@ -14,6 +15,7 @@ export function DropLayer({ route }: { readonly route: Route }) {
       <Dropzone.FullScreen
         active
         onDrop={(files: File[]) => void takeFiles(files, route)}
+        {...(desktop === null ? {} : { getFilesFromEvent: droppedFiles })}
         className="sw-drop"
         zIndex={400}
       >
@@ -29,6 +31,12 @@ export function DropLayer({ route }: { readonly route: Route }) {
       <Arriving />
     </>
   )
+}
+
+/** The system's own file objects: only of those can the shell tell where they lie. While they hover there are none yet. */
+async function droppedFiles(event: unknown): Promise<(File | DataTransferItem)[]> {
+  const { type, dataTransfer } = event as Partial<DragEvent> // what a drop zone is given
+  return [...((type === "drop" ? dataTransfer?.files : dataTransfer?.items) ?? [])]
 }
 
 function Arriving() {

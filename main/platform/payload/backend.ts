@@ -24,7 +24,7 @@ export interface BatchBackend {
   readonly cipher: ChunkCipher
   /** A buffer the backend's threads can reach. */
   allocate(bytes: number): Uint8Array
-  /** Reads and seals. */
+  /** Reads, seals, and writes what it can without waiting for another writer. */
   seal(batch: SealBatch): Promise<BatchOutcome>
   /** Reads and opens. */
   open(batch: OpenBatch): Promise<BatchOutcome>
@@ -37,11 +37,11 @@ export interface BatchBackend {
 /** errno values that mean the volume is full: ENOSPC, EFBIG, EDQUOT. */
 const FULL = new Set([28, 27, 122])
 
-/** Throws the error a batch ended with, if it did. */
-export function checkOutcome(outcome: BatchOutcome): void {
+/** Bytes of a sealed batch that are written already. Throws the error a batch ended with, if it did. */
+export function checkOutcome(outcome: BatchOutcome): number {
   switch (outcome.kind) {
     case "done":
-      return
+      return outcome.written
     case "read-failed":
       throw new AppError("FILE_UNREADABLE", `reading failed (errno ${outcome.errno})`)
     case "short-read":

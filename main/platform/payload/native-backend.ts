@@ -19,10 +19,9 @@ export function nativeBackend(native: NativePayload): BatchBackend {
         return digest
       }
       return {
-        update: async (feeds) =>
-          checkOutcome(
-            await native.digest(feeds.map(({ stream, bytes }) => ({ digest: of(stream), bytes }))),
-          ),
+        update: async (feeds) => {
+          checkOutcome(await native.digest(feeds.map(({ stream, bytes }) => ({ digest: of(stream), bytes }))))
+        },
         finish: async (stream) => native.finishDigest(of(stream)),
       }
     },

@@ -59,14 +59,20 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
         const pieces = layout.fill(at, plain)
         await transform?.(at, plain, async () => backend.read(plain, pieces))
         const rest = transform === null ? pieces : []
-        checkOutcome(
-          await backend.seal({ key: job.key, firstChunk, endsFile: false, plain, pieces: rest, sealed }),
+        const output = {
+          file: job.output.file,
+          offset: chunksOffset + firstChunk * SEALED_CHUNK_BYTES,
+        }
+        const written = checkOutcome(
+          await backend.seal({
+            ...{ key: job.key, firstChunk, endsFile: false, plain, pieces: rest, sealed, output },
+          }),
         )
-        const offset = chunksOffset + firstChunk * SEALED_CHUNK_BYTES
+        const left = { file: output.file, offset: output.offset + written, at: written }
         return {
           bytes: size,
           write: sealed,
-          pieces: [{ file: job.output.file, offset, at: 0, length: sealed.length }],
+          pieces: written === sealed.length ? [] : [{ ...left, length: sealed.length - written }],
           digest: [...digests.parts(at, layout.overlaps(at, plain.length), plain), ...digests.sealed(sealed)],
         }
       })

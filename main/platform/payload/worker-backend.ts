@@ -53,9 +53,12 @@ function outcomeOf(reply: WorkerReply): BatchOutcome {
   return reply
 }
 
+/** Sources end in .ts, a built product in .js. */
+const ENTRY = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url)
+
 /** One thread and the requests it has not answered. */
 class BatchWorker {
-  readonly #worker = new Worker(new URL("./worker.ts", import.meta.url))
+  readonly #worker = new Worker(ENTRY)
   readonly #waiting = new Map<
     number,
     { readonly resolve: (reply: WorkerReply) => void; readonly reject: (error: Error) => void }

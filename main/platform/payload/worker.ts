@@ -29,12 +29,12 @@ function answer(request: WorkerRequest): WorkerReply {
     case "open":
       return openBatch(request.batch)
     case "read":
-      return readPieces(request.plain, request.pieces) ?? { kind: "done" }
+      return readPieces(request.plain, request.pieces) ?? { kind: "done", written: 0 }
     case "write":
-      return writePieces(request.plain, request.pieces) ?? { kind: "done" }
+      return writePieces(request.plain, request.pieces) ?? { kind: "done", written: 0 }
     case "update":
       digestOf(request.digest).update(request.bytes)
-      return { kind: "done" }
+      return { kind: "done", written: 0 }
     case "finish": {
       const bytes = Uint8Array.from(digestOf(request.digest).digest())
       digests.delete(request.digest)
@@ -53,14 +53,14 @@ function sealBatch({ key, firstChunk, endsFile, plain, pieces, sealed }: SealBat
   const failure = readPieces(plain, pieces)
   if (failure !== null) return failure
   cipher.seal(key, firstChunk, endsFile, plain, sealed)
-  return { kind: "done" }
+  return { kind: "done", written: 0 }
 }
 
 function openBatch({ key, firstChunk, endsFile, sealed, input, plain }: OpenBatch): BatchOutcome {
   const failure = readAll(input.file, sealed, input.offset)
   if (failure !== null) return failure
   const opened = cipher.open(key, firstChunk, endsFile, sealed, plain)
-  return opened < 0 ? { kind: "forged", chunk: firstChunk - opened - 1 } : { kind: "done" }
+  return opened < 0 ? { kind: "forged", chunk: firstChunk - opened - 1 } : { kind: "done", written: 0 }
 }
 
 function readPieces(plain: Uint8Array, pieces: readonly Piece[]): BatchOutcome | null {

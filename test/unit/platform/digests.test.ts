@@ -30,7 +30,7 @@ describe("digests fed together", () => {
               return digest === undefined ? [] : [{ digest, bytes }]
             }),
           )
-          expect(outcome).toEqual({ kind: "done" })
+          expect(outcome.kind).toBe("done")
         }
         const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex")
         expect(ours.map((digest) => hex(native.finishDigest(digest)))).toEqual(

@@ -12,6 +12,7 @@ import { sourceOf } from "../../../main/core/bytes/source.ts"
 import type { BatchBackend } from "../../../main/platform/payload/backend.ts"
 import { nativeBackend } from "../../../main/platform/payload/native-backend.ts"
 import { payloadEngine } from "../../../main/platform/payload/pipeline.ts"
+import { BATCH_BYTES } from "../../../main/platform/payload/ring.ts"
 import { workerBackend } from "../../../main/platform/payload/worker-backend.ts"
 import type { EncryptJob, JobControl, PlainPart } from "../../../main/services/ports.ts"
 import { nativePayload } from "../../../native/lib/payload.ts"
@@ -26,8 +27,16 @@ afterAll(async () => {
 const random = (size: number) => new Uint8Array(randomBytes(size))
 const { secretKey, recipient } = generateX25519(random)
 const identities = [parseIdentity(x25519IdentityText(secretKey))]
-const BATCH = 16 * CHUNK_BYTES
-const SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, BATCH, BATCH + 1, 5 * BATCH + 12_345]
+const SIZES = [
+  0,
+  1,
+  CHUNK_BYTES - 1,
+  CHUNK_BYTES,
+  CHUNK_BYTES + 1,
+  BATCH_BYTES,
+  BATCH_BYTES + 1,
+  5 * BATCH_BYTES + 12_345,
+]
 
 function control(signal = new AbortController().signal): JobControl {
   return { signal, progress: () => {} }
@@ -72,7 +81,7 @@ describe.each(BACKENDS)("the payload engine over $name", (backend) => {
   )
 
   test("hands plaintext to a transform once and in order, both ways", async () => {
-    const plain = random(7 * BATCH + 99)
+    const plain = random(7 * BATCH_BYTES + 99)
     const seen: number[] = []
     const invert = (offset: number, bytes: Uint8Array) => {
       seen.push(offset)
@@ -81,7 +90,7 @@ describe.each(BACKENDS)("the payload engine over $name", (backend) => {
     const { output, key, prefix, result } = await encrypt([{ kind: "bytes", bytes: plain }], {
       transform: invert,
     })
-    expect(seen).toEqual(Array.from({ length: 8 }, (_, index) => index * BATCH))
+    expect(seen).toEqual(Array.from({ length: 8 }, (_, index) => index * BATCH_BYTES))
     const out = path.join(temporaryFolder(), "plain")
     seen.length = 0
     const target = { file: file(out, "w+"), offset: 0 }
@@ -98,12 +107,12 @@ describe.each(BACKENDS)("the payload engine over $name", (backend) => {
       },
       control(),
     )
-    expect(seen).toEqual(Array.from({ length: 8 }, (_, index) => index * BATCH))
+    expect(seen).toEqual(Array.from({ length: 8 }, (_, index) => index * BATCH_BYTES))
     expect(Buffer.compare(readFileSync(out), plain)).toBe(0)
   })
 
   test("reads any stretch after the last chunk was verified, and nothing of a payload cut at a chunk", async () => {
-    const plain = random(BATCH + CHUNK_BYTES + 5)
+    const plain = random(BATCH_BYTES + CHUNK_BYTES + 5)
     const { output, key, prefix, result } = await encrypt([{ kind: "bytes", bytes: plain }])
     const payload = { file: file(output, "r"), chunksOffset: prefix.length, key }
     const reader = await engine.reader({ ...payload, chunksBytes: result.bytes - prefix.length })
@@ -122,9 +131,9 @@ describe.each(BACKENDS)("the payload engine over $name", (backend) => {
   })
 
   test("refuses an altered chunk and wipes what it held", async () => {
-    const { output } = await encrypt([{ kind: "bytes", bytes: random(3 * BATCH) }])
+    const { output } = await encrypt([{ kind: "bytes", bytes: random(3 * BATCH_BYTES) }])
     const bytes = readFileSync(output)
-    bytes[2 * BATCH] = (bytes[2 * BATCH] ?? 0) ^ 1
+    bytes[2 * BATCH_BYTES] = (bytes[2 * BATCH_BYTES] ?? 0) ^ 1
     writeFileSync(output, bytes)
     const opened = await openHeader(sourceOf(bytes), identities)
     const decrypting = engine.decrypt(
@@ -138,7 +147,7 @@ describe.each(BACKENDS)("the payload engine over $name", (backend) => {
     const abort = new AbortController()
     const output = path.join(temporaryFolder(), "payload.age")
     const { prefix, key } = startFile([parseRecipient(recipient)], random)
-    const parts: readonly PlainPart[] = [{ kind: "bytes", bytes: random(40 * BATCH) }]
+    const parts: readonly PlainPart[] = [{ kind: "bytes", bytes: random(16 * BATCH_BYTES) }]
     let calls = 0
     const job: EncryptJob = {
       prefix,

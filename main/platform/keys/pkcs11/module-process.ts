@@ -65,7 +65,7 @@ export class ModuleProcess {
   }
 
   #start(): ChildProcess {
-    const child = fork(fileURLToPath(new URL("./host.ts", import.meta.url)), {
+    const child = fork(ENTRY, {
       // Bytes cross as bytes; a module may print, which must not reach our output.
       serialization: "advanced",
       stdio: ["ignore", "ignore", "ignore", "ipc"],
@@ -109,6 +109,11 @@ export class ModuleProcess {
     this.#waiting.clear()
   }
 }
+
+/** Sources end in .ts, a built product in .js. */
+const ENTRY = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "./host.ts" : "./host.js", import.meta.url),
+)
 
 const RESTARTS: ReadonlySet<string> = new Set(["TOKEN_REMOVED", "TOKEN_ABSENT"])
 
