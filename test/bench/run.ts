@@ -12,6 +12,7 @@ import { registryBench } from "./registry.ts"
 import { runtimeBench } from "./runtime.ts"
 import { spineBench } from "./spine.ts"
 import { trustBenches } from "./trust.ts"
+import { uiBench } from "./ui.ts"
 
 const BENCHES: readonly Bench[] = [
   payloadBench,
@@ -21,6 +22,7 @@ const BENCHES: readonly Bench[] = [
   ...trustBenches,
   hardwareBench,
   firewallBench,
+  uiBench,
   markEmbedBench,
   markCostBench,
   ...markBenches,
