@@ -7,6 +7,16 @@ import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
 import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
 import {
+  importedKeySchema,
+  importKeySchema,
+  requestCertificateSchema,
+  requestedCertificateSchema,
+  showCertificateSchema,
+  shownCertificatesSchema,
+  verifiedCertificateSchema,
+  verifyCertificateSchema,
+} from "./schema/certificates.ts"
+import {
   acceptedSchema,
   acceptSchema,
   enrolledSchema,
@@ -117,6 +127,12 @@ export const clientContract = {
     show: oc.input(namedSchema).output(keySchema),
     remove: oc.input(namedSchema).output(keySchema),
     doctor: oc.output(z.array(doctorCheckSchema)),
+    import: oc.input(importKeySchema).output(importedKeySchema),
+  },
+  certificates: {
+    show: oc.input(showCertificateSchema).output(shownCertificatesSchema),
+    verify: oc.input(verifyCertificateSchema).output(verifiedCertificateSchema),
+    request: oc.input(requestCertificateSchema).output(requestedCertificateSchema),
   },
   devices: {
     add: oc.input(addDeviceSchema).output(deviceSchema),

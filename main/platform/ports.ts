@@ -16,6 +16,7 @@ import { localMachine } from "./machine.ts"
 import { markKernel } from "./mark/kernel.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { credentialReader } from "./keys/credential-reader.ts"
 import { keyringProvider } from "./keys/keyring/provider.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
@@ -84,7 +85,7 @@ export function localPorts(
     new Pkcs11Provider(random, prompts),
   ]
   const records = keyRecords(keyFolder)
-  const keys = keyStore(records, providers, now)
+  const keys = keyStore(records, providers, now, credentialReader(files, prompter))
   const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,

@@ -1,5 +1,6 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
+import { certificateHandlers, importKey } from "./certificates/handlers.ts"
 import { addDevice, removeDevice } from "./devices.ts"
 import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
@@ -43,7 +44,9 @@ export function createEngine(ports: Ports): EngineRouter {
         return key
       }),
       doctor: os.keys.doctor.handler(async () => [...(await ports.keys.diagnose())]),
+      import: os.keys.import.handler(async ({ input }) => importKey(ports, input)),
     },
+    certificates: certificateHandlers(ports),
     devices: {
       add: os.devices.add.handler(async ({ input }) => addDevice(ports, input)),
       list: os.devices.list.handler(async () => [...(await ports.devices.list())]),

@@ -17,8 +17,6 @@ import { isNewTrust, trustRepository } from "./trust-transfer.ts"
 
 /** Enough to keep a connection busy while others wait for an answer. */
 const MANIFESTS_AT_ONCE = 8
-/** Attaching is mostly waiting, on a registry that keeps no lists of referrers itself. */
-const SUBJECTS_AT_ONCE = 32
 /** A large blob fills a line by itself; a second one covers the pauses of the first. */
 const LARGE_AT_ONCE = 2
 const LARGE_BYTES = 1 << 20
@@ -139,7 +137,7 @@ class Transfer {
       this.#parts.filter(isAttached),
       ({ manifest }) => manifest.subject?.digest ?? "",
     )
-    await inParallel([...subjects.values()], SUBJECTS_AT_ONCE, async (bundles) => {
+    await inParallel([...subjects.values()], MANIFESTS_AT_ONCE, async (bundles) => {
       for (const bundle of bundles) await this.#store(bundle)
     })
   }
