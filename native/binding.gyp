@@ -15,7 +15,8 @@
         "src/tpm_attest.cc",
         "src/tpm_nv.cc",
         "src/lockdown.cc",
-        "src/trace.cc"
+        "src/trace.cc",
+        "src/mark.cc"
       ],
       "defines": ["NAPI_VERSION=9", "SEALWRIGHT_TSS=<!(node -p \"process.env.SEALWRIGHT_TSS??0\")"],
       "cflags_cc": ["-std=c++20", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"],

@@ -51,6 +51,12 @@ export class Context {
     return path === undefined ? null : this.file(path)
   }
 
+  /** The package a command names, or the one that is installed on the device. */
+  async packageOf(path: string | undefined, device: string): Promise<FileRef> {
+    if (path !== undefined) return this.file(path)
+    return (await this.engine.deployment.installed({ device })).file
+  }
+
   /** Starts a job and shows its progress on stderr until it ends. Ctrl-C cancels it. */
   async job<T>(
     start: (options: { readonly signal: AbortSignal }) => Promise<AsyncIterable<JobEvent<T>>>,

@@ -7,6 +7,7 @@ import { registerFleet } from "./commands/fleet.ts"
 import { registerInspect } from "./commands/inspect.ts"
 import { registerKeys } from "./commands/keys.ts"
 import { registerLedger } from "./commands/ledger.ts"
+import { registerLog } from "./commands/log.ts"
 import { registerOpen } from "./commands/open.ts"
 import { registerProtect } from "./commands/protect.ts"
 import { registerPull } from "./commands/pull.ts"
@@ -39,6 +40,7 @@ const COMMANDS: readonly Register[] = [
   registerTrust,
   registerRelease,
   registerFleet,
+  registerLog,
   registerVerify,
   registerOpen,
   registerRun,

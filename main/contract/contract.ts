@@ -7,6 +7,16 @@ import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
 import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
 import {
+  importedKeySchema,
+  importKeySchema,
+  requestCertificateSchema,
+  requestedCertificateSchema,
+  showCertificateSchema,
+  shownCertificatesSchema,
+  verifiedCertificateSchema,
+  verifyCertificateSchema,
+} from "./schema/certificates.ts"
+import {
   acceptedSchema,
   acceptSchema,
   enrolledSchema,
@@ -28,6 +38,7 @@ import {
   initLedgerSchema,
   ledgerSchema,
 } from "./schema/ledger.ts"
+import { proveEntrySchema, provedEntrySchema, trustLogSchema } from "./schema/log.ts"
 import { answerSchema, questionsSchema } from "./schema/prompts.ts"
 import { protectEventSchema, protectSchema } from "./schema/protect.ts"
 import { quickstartEventSchema, quickstartSchema } from "./schema/quickstart.ts"
@@ -84,6 +95,7 @@ import {
   deploymentEventSchema,
   deploymentStatusSchema,
   deviceVerdictEventSchema,
+  installedPackageSchema,
   installSchema,
   onDeviceSchema,
   provisionedSchema,
@@ -115,6 +127,12 @@ export const clientContract = {
     show: oc.input(namedSchema).output(keySchema),
     remove: oc.input(namedSchema).output(keySchema),
     doctor: oc.output(z.array(doctorCheckSchema)),
+    import: oc.input(importKeySchema).output(importedKeySchema),
+  },
+  certificates: {
+    show: oc.input(showCertificateSchema).output(shownCertificatesSchema),
+    verify: oc.input(verifyCertificateSchema).output(verifiedCertificateSchema),
+    request: oc.input(requestCertificateSchema).output(requestedCertificateSchema),
   },
   devices: {
     add: oc.input(addDeviceSchema).output(deviceSchema),
@@ -161,9 +179,15 @@ export const clientContract = {
     commit: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     rollback: oc.input(onDeviceSchema).output(deploymentStatusSchema),
     status: oc.input(onDeviceSchema).output(deploymentStatusSchema),
+    /** What `run` takes on a device under deployment. */
+    installed: oc.input(onDeviceSchema).output(installedPackageSchema),
     receipts: oc.input(receiptsSchema).output(receiptsWrittenSchema),
     /** Receipts that no registry has taken yet, attached to their grants. */
     deliver: oc.input(deliverSchema).output(deliveredSchema),
+  },
+  log: {
+    show: oc.output(trustLogSchema),
+    prove: oc.input(proveEntrySchema).output(provedEntrySchema),
   },
   library: {
     /** Newest first. */

@@ -227,6 +227,13 @@ const TABLE = {
     EXIT.refused,
     "The counter of this device is past this manifest: it is a replay. Fetch a fresh export.",
   ],
+  LOG_MALFORMED: [EXIT.input, "This is no checkpoint, proof or entry of a log: copy the file again."],
+  LOG_UNSIGNED: [EXIT.refused, "No key that is known signed the log's checkpoint: do not believe the log."],
+  LOG_INCONSISTENT: [
+    EXIT.refused,
+    "Entries of the log were changed or are missing: restore it from a copy, and find out who did it.",
+  ],
+  WORKSPACE_BUSY: [EXIT.unavailable, "Wait for the other process to end, or stop it, and do this again."],
   FLOOR_TOO_FAR: [
     EXIT.refused,
     "The counter jumps further than releases ever do: do not commit it, and tell whoever keeps the director's key.",

@@ -4,7 +4,6 @@ import { existsSync } from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
-import { portableKernel } from "../core/watermark/kernel.ts"
 import type { Ports } from "../services/ports.ts"
 import { PromptDesk } from "../services/prompt-desk.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
@@ -14,8 +13,10 @@ import { TpmFloors } from "./deployment/tpm-floors.ts"
 import { localFiles } from "./files.ts"
 import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
+import { markKernel } from "./mark/kernel.ts"
 import { trialLauncher } from "./mark/trial-launcher.ts"
 import { nativeBackend } from "./payload/native-backend.ts"
+import { credentialReader } from "./keys/credential-reader.ts"
 import { keyringProvider } from "./keys/keyring/provider.ts"
 import { Pkcs11Provider } from "./keys/pkcs11/provider.ts"
 import { softwareProvider } from "./keys/software/provider.ts"
@@ -40,6 +41,7 @@ import { traceEngine } from "./trace/code-words.ts"
 import { suspectCommands } from "./trace/suspect-command.ts"
 import { documentFiles } from "./workspace/documents.ts"
 import { packageLibrary } from "./workspace/library.ts"
+import { workspaceLocks } from "./workspace/workspace-locks.ts"
 import { pemTrust } from "./workspace/trust.ts"
 
 /** Where Linux shows a TPM. */
@@ -83,7 +85,7 @@ export function localPorts(
     new Pkcs11Provider(random, prompts),
   ]
   const records = keyRecords(keyFolder)
-  const keys = keyStore(records, providers, now)
+  const keys = keyStore(records, providers, now, credentialReader(files, prompter))
   const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,
@@ -115,6 +117,7 @@ export function localPorts(
       releases: files.refer(path.join(workspace, "releases")),
       slots: files.refer(path.join(workspace, "slots")),
     },
+    locks: workspaceLocks(path.join(workspace, "locks")),
     library: packageLibrary(path.join(workspace, "library"), files),
     trust: pemTrust(keys, path.join(workspace, "trust"), files.pathOf),
     runtime: runtimeLauncher,
@@ -125,7 +128,7 @@ export function localPorts(
     machine: localMachine(workspace),
     ledger: ledgerFolder(path.join(workspace, "ledger")),
     trials: trialLauncher,
-    markKernel: portableKernel,
+    markKernel: markKernel(),
     registries: remote,
     registryAccess: registryAccess(credentials, prompts, remote.connect),
     pushes: pushQueue(path.join(workspace, "pushes"), files, now),

@@ -1,11 +1,13 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
+import { certificateHandlers, importKey } from "./certificates/handlers.ts"
 import { addDevice, removeDevice } from "./devices.ts"
 import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
 import { Jobs } from "./jobs.ts"
 import { ledgerHandlers } from "./ledger/handlers.ts"
 import { libraryHandlers, rememberMade } from "./library.ts"
+import { logHandlers } from "./log/handlers.ts"
 import { open } from "./open.ts"
 import type { Ports } from "./ports.ts"
 import { protect } from "./protect.ts"
@@ -42,7 +44,9 @@ export function createEngine(ports: Ports): EngineRouter {
         return key
       }),
       doctor: os.keys.doctor.handler(async () => [...(await ports.keys.diagnose())]),
+      import: os.keys.import.handler(async ({ input }) => importKey(ports, input)),
     },
+    certificates: certificateHandlers(ports),
     devices: {
       add: os.devices.add.handler(async ({ input }) => addDevice(ports, input)),
       list: os.devices.list.handler(async () => [...(await ports.devices.list())]),
@@ -53,6 +57,7 @@ export function createEngine(ports: Ports): EngineRouter {
     release: releaseHandlers(ports, jobs),
     fleet: fleetHandlers(ports, jobs),
     deployment: deploymentHandlers(ports, jobs),
+    log: logHandlers(ports),
     library: libraryHandlers(ports),
     enrolment: enrolmentHandlers(ports),
     registry: registryHandlers(ports, jobs),

@@ -29,7 +29,7 @@ const DEFAULT_BATCH = 32
 
 /** Opens the arrays and matches them to the model's inputs. Throws INPUT_MISMATCH, NPY_MALFORMED, NPY_UNSUPPORTED. */
 export async function openFeed(
-  files: Files,
+  files: Pick<Files, "open">,
   request: FeedRequest,
   wanted: readonly ValueInfo[],
 ): Promise<Feed> {

@@ -35,6 +35,14 @@ export async function readTrust(
   return { keys: parseTrustedKeys(sources), pems: sources.map(({ pem }) => pem) }
 }
 
+/** The packagers of a trust root, as the keys that count. */
+export function trustIn(pems: readonly string[]): {
+  readonly keys: TrustedKeys
+  readonly pems: readonly string[]
+} {
+  return { keys: parseTrustedKeys(pems.map((pem) => ({ label: "packager", pem }))), pems }
+}
+
 /**
  * The signed statement of every package and grant, by manifest digest (FORMAT 7.2). Throws SIGNATURE_MISSING when one has
  * none, and whatever is wrong with the first signature that does not hold.

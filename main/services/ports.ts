@@ -8,6 +8,7 @@ import type { Validation } from "../contract/schema/validate.ts"
 import type { Random } from "../core/age/recipient.ts"
 import type { ByteSource } from "../core/bytes/source.ts"
 import type { Documents, Folders } from "./ports/documents.ts"
+import type { WorkspaceLocks } from "./ports/locks.ts"
 import type { RollbackFloors } from "./ports/floors.ts"
 import type { MarkKernel } from "../core/watermark/kernel.ts"
 import type { Attestor, HardwareCounters } from "./ports/attestor.ts"
@@ -35,6 +36,7 @@ export interface Ports {
   readonly trust: TrustStore
   readonly documents: Documents
   readonly folders: Folders
+  readonly locks: WorkspaceLocks
   readonly floors: RollbackFloors
   readonly runtime: RuntimeLauncher
   readonly budgets: RunBudgets

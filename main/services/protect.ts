@@ -17,7 +17,8 @@ import {
   type JsonObject,
 } from "../core/attest/statement.ts"
 import { concat, isEqual, toHex, wipe } from "../core/bytes/bytes.ts"
-import { readAll } from "../core/bytes/source.ts"
+import { npyRowCount, readNpyHeader } from "../core/bytes/npy.ts"
+import { readAll, sourceOf } from "../core/bytes/source.ts"
 import {
   blobOf,
   bundleManifest,
@@ -28,13 +29,14 @@ import {
 import { MEDIA } from "../core/oci/media-types.ts"
 import { MODEL_SIGNATURE_NAME } from "../core/oci/payload-archive.ts"
 import { TAR_END, tarHeader, tarPadding } from "../core/oci/tar.ts"
-import { writeGrant } from "../core/policy/grant.ts"
+import { MAX_GOLDEN_BYTES, writeGrant, type Golden } from "../core/policy/grant.ts"
 import { checkAssurance, OPEN_POLICY, parsePolicy, type Policy } from "../core/policy/policy.ts"
 import type { Edition } from "../core/watermark/embed.ts"
 import { overlayDevice } from "../core/watermark/overlay-apply.ts"
 import type { OverlayBinding } from "../core/watermark/overlay.ts"
 import type { CodeWord } from "../core/watermark/streams.ts"
 import type { JobContext } from "./jobs.ts"
+import { guaranteeOf } from "./mark/guarantee.ts"
 import { Marking } from "./mark/marking.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
 import { modelRoot } from "./model-root.ts"
@@ -55,6 +57,7 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
   const targets = await findTargets(ports, request)
   const policy = request.policy === null ? OPEN_POLICY : await readPolicy(ports, request.policy)
   for (const { device } of targets.devices) checkAssurance(policy, device)
+  const golden = await readGolden(ports, request.golden ?? null)
   const signing = await chooseSigningKey(ports, request.signingKey)
   const model = await openModel(ports.files, request.model)
   try {
@@ -68,7 +71,7 @@ export async function protect(ports: Ports, request: ProtectRequest, job: JobCon
           ? null
           : await Marking.prepare(ports, request.mark, model, request.mode, fileStarts(model), job)
       try {
-        const desk = new Desk(ports, request, policy, signing, model, marking, job)
+        const desk = new Desk(ports, request, policy, golden, signing, model, marking, job)
         const sealed = await desk.seal(new SealWriter(output), targets)
         await checkUnchanged(model)
         job.signal.throwIfAborted()
@@ -101,6 +104,30 @@ async function readPolicy(ports: Ports, ref: FileRef): Promise<Policy> {
 }
 
 const MAX_POLICY_BYTES = 1 << 20
+
+/** Throws INPUT_MISMATCH unless both are arrays with as many rows as each other, and small. */
+async function readGolden(
+  ports: Ports,
+  wanted: Exclude<ProtectRequest["golden"], undefined>,
+): Promise<Golden | null> {
+  if (wanted === null) return null
+  const { input, output, tolerance } = wanted
+  const read = async (ref: FileRef) => {
+    const file = await ports.files.open(ref)
+    try {
+      const tooLarge = () =>
+        new AppError("INPUT_MISMATCH", `${file.name} is more than a check of health takes: give a few rows`)
+      const bytes = Uint8Array.from(await readAll(file, MAX_GOLDEN_BYTES, tooLarge))
+      return { bytes, rows: npyRowCount(await readNpyHeader(sourceOf(bytes))) }
+    } finally {
+      await file.close()
+    }
+  }
+  const [given, answers] = [await read(input), await read(output)]
+  if (given.rows !== answers.rows || given.rows === 0)
+    throw new AppError("INPUT_MISMATCH", `${answers.rows} golden outputs for ${given.rows} rows`)
+  return { input: given.bytes, output: answers.bytes, tolerance }
+}
 
 interface Targets {
   readonly devices: readonly { readonly device: Device; readonly recipient: Recipient }[]
@@ -146,6 +173,7 @@ class Desk {
   readonly #marking: Marking | null
   readonly #job: JobContext
   readonly #policy: Policy
+  readonly #golden: Golden | null
   readonly #createdAt: string
   readonly #issued = new Map<string, IssuedGrant[]>()
   /** Digests of the model's files in the first pass; every later pass must see the same bytes. */
@@ -155,6 +183,7 @@ class Desk {
     ports: Ports,
     request: ProtectRequest,
     policy: Policy,
+    golden: Golden | null,
     signing: ChosenKey,
     model: OpenModel,
     marking: Marking | null,
@@ -167,6 +196,7 @@ class Desk {
     this.#model = model
     this.#job = job
     this.#policy = policy
+    this.#golden = golden
     this.#createdAt = ports.now().toISOString()
   }
 
@@ -196,7 +226,8 @@ class Desk {
         grants.push({ copy, overlay: null, ...target })
         if (word !== null) issued.push({ word, modelRoot: copy.modelRoot })
       }
-      await this.#marking?.issue(issued)
+      if (this.#marking !== null)
+        await this.#marking.issue(issued, await this.#attestMark(writer, this.#marking, copies))
       for (const copy of copies) await this.#signCopy(writer, copy)
       for (const grant of grants) await this.#issueGrant(writer, grant)
     }
@@ -230,6 +261,7 @@ class Desk {
       return
     }
     const fleet = await this.#marking.overlays()
+    let receipt: Uint8Array | null = null
     for (let from = 0; from < devices.length; from += COPIES_AT_ONCE) {
       const group = devices.slice(from, from + COPIES_AT_ONCE)
       const words: CodeWord[] = []
@@ -253,7 +285,11 @@ class Desk {
           const own = { ...copy, modelRoot: assembled.root, modelSignature: assembled.signature }
           orders.push({ copy: own, overlay, word, ...target })
         }
-        await this.#marking.issue(orders.map(({ word, copy: { modelRoot } }) => ({ word, modelRoot })))
+        receipt ??= await this.#attestMark(writer, this.#marking, [copy])
+        await this.#marking.issue(
+          orders.map(({ word, copy: { modelRoot } }) => ({ word, modelRoot })),
+          receipt,
+        )
         for (const order of orders) {
           await this.#issueGrant(writer, order)
           wipe(order.overlay)
@@ -342,6 +378,31 @@ class Desk {
     })
   }
 
+  /**
+   * What the mark promises, signed before the first grant: the commitment to its keys, and what copies were measured to
+   * cost. Attached to every package; returns the bundle, which the ledger keeps.
+   */
+  async #attestMark(
+    writer: SealWriter,
+    marking: Marking,
+    copies: readonly SealedCopy[],
+  ): Promise<Uint8Array> {
+    const predicateType = attestationType("mark-commitment")
+    const statement = toStatementBytes({
+      subjects: copies.map(({ package: { digest } }) => ({
+        name: "",
+        digest: { sha256: digest.slice("sha256:".length) },
+      })),
+      predicateType,
+      predicate: guaranteeOf(marking.describe(), this.#request.mode, this.#createdAt),
+    })
+    const bytes = await signStatement(statement, this.#signing.signer)
+    const bundle = await writer.blob(blobOf(MEDIA.bundle, bytes))
+    for (const copy of copies)
+      await writer.manifest(bundleManifest(copy.package, bundle, predicateType, this.#createdAt))
+    return bytes
+  }
+
   async #issueGrant(writer: SealWriter, { copy, device, recipient, overlay }: GrantOrder): Promise<void> {
     const plain = writeGrant({
       document: {
@@ -356,6 +417,7 @@ class Desk {
       releaseIdentity: copy.releaseIdentity,
       modelSignature: copy.releaseIdentity === null ? null : copy.modelSignature,
       overlay,
+      golden: this.#golden,
     })
     try {
       const grant = await writer.blob(

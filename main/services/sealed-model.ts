@@ -1,10 +1,13 @@
 /** A package loaded into a sealed runtime. */
+import { AppError } from "../contract/errors.ts"
 import type { FileRef } from "../contract/schema/base.ts"
 import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
+import type { Golden } from "../core/policy/grant.ts"
 import type { Policy } from "../core/policy/policy.ts"
-import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
+import { findDeployed } from "./deployment/deployed.ts"
+import { openGrant, readSignatures, readTrust, trustIn, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
 export interface SealedModelRequest {
@@ -22,6 +25,8 @@ export interface SealedModel {
   /** Digest of the grant's manifest, and the policy in it. */
   readonly grantDigest: string
   readonly policy: Policy
+  /** What the model must answer, where the grant says so. */
+  readonly golden: Golden | null
 }
 
 /**
@@ -36,7 +41,9 @@ export async function loadSealedModel(
   signal: AbortSignal,
 ): Promise<SealedModel> {
   const device = await ports.devices.find(request.device)
-  const trust = await readTrust(ports, request.trust)
+  // On a device under deployment the trust root says who is trusted and the director what runs, whoever asks for what.
+  const deployed = await findDeployed(ports, device)
+  const trust = deployed === null ? await readTrust(ports, request.trust) : trustIn(deployed.packagers)
   const file = await ports.files.open(request.file)
   try {
     const contents = await readSealFile(file)
@@ -44,6 +51,11 @@ export async function loadSealedModel(
     const granted = await openGrant(ports, file, contents, device)
     const { part, grant, grantDigest, payload } = granted
     try {
+      if (deployed !== null && part.digest !== deployed.slot.package)
+        throw new AppError(
+          "DEPLOYMENT_NONE",
+          `${device.name} runs ${deployed.slot.release} and no other package`,
+        )
       const runtime = await ports.runtime.start(
         {
           kind: "sealed",
@@ -65,6 +77,7 @@ export async function loadSealedModel(
         statement: statements.get(part.digest)?.statement.predicate ?? {},
         grantDigest,
         policy: grant.document.policy,
+        golden: grant.golden,
       }
     } finally {
       wipeGranted(granted)

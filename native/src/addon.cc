@@ -6,6 +6,7 @@ void AddTpm(napi_env env, napi_value exports);
 void AddPeer(napi_env env, napi_value exports);
 void AddLockdown(napi_env env, napi_value exports);
 void AddTrace(napi_env env, napi_value exports);
+void AddMark(napi_env env, napi_value exports);
 }  // namespace sealwright
 
 /** Goes up by one whenever an export changes. Kept in step with native/lib/addon.ts, which refuses any other. */
@@ -18,5 +19,6 @@ NAPI_MODULE_INIT() {
   sealwright::AddPeer(env, exports);
   sealwright::AddLockdown(env, exports);
   sealwright::AddTrace(env, exports);
+  sealwright::AddMark(env, exports);
   return exports;
 }

@@ -38,12 +38,21 @@ export function Palette({ route }: { readonly route: Route }) {
     act("packages", "Packages", () => go("packages"), "Go to"),
     act("devices", "Devices", () => go("devices"), "Go to"),
     act("validate", "Validate a package", () => go("validate"), "Go to"),
+    act(
+      "enrol",
+      "Enrol a device…",
+      () => void chooseFiles().then(async (files) => takeFiles(files, route)),
+      "Choose a request, challenge, response or certificates",
+    ),
     act("releases", "Releases", () => go("releases"), "Go to"),
     ...releases
       .toReversed()
       .slice(0, 200)
       .map(({ name }) => act(`release-${name}`, name, () => goToNamed("releases", name), "Release")),
+    ...(hasTrust ? [act("release-new", "New release…", () => void newRelease())] : []),
     act("registry", "Registry", () => go("registry"), "Go to"),
+    act("registry-add", "Connect to a registry…", () => void connectRegistry()),
+    act("registry-pull", "Pull a package…", () => void pullPackage()),
     ...packages
       .slice(0, 200)
       .map(({ file, name }) => act(`push-${file}`, `Push ${name}…`, () => openPush(file, name))),
@@ -73,4 +82,21 @@ export function Palette({ route }: { readonly route: Route }) {
       }}
     />
   )
+}
+
+// Dialogs of screens come with their screens, not with the window.
+
+async function newRelease(): Promise<void> {
+  const { openNewRelease } = await import("../features/releases/new-release.tsx")
+  openNewRelease()
+}
+
+async function connectRegistry(): Promise<void> {
+  const { openAddConnection } = await import("../features/registry/add-connection.tsx")
+  openAddConnection()
+}
+
+async function pullPackage(): Promise<void> {
+  const { openPull } = await import("../features/registry/pull-package.tsx")
+  openPull()
 }

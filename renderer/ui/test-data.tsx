@@ -18,7 +18,7 @@ export function TestData({ file }: { readonly file: FileRef }) {
     <div className="sw-data">
       {rows.map(({ label, value, clear }) => (
         <Group key={label} gap={6} wrap="nowrap" className="sw-data-row">
-          <Text span size="sm" c="dimmed" w={96}>
+          <Text span size="sm" c="dimmed" className="sw-data-label">
             {label}
           </Text>
           <Text span size="sm" className="sw-ellipsis" title={value?.name ?? ""}>

@@ -6,20 +6,25 @@ import type { Bench, Figure } from "./bench.ts"
 import { hardwareBench } from "./hardware.ts"
 import { firewallBench } from "./firewall.ts"
 import { markBenches } from "./mark/mark.ts"
-import { markEmbedBench } from "./mark-embed.ts"
+import { markCostBench, markEmbedBench } from "./mark-embed.ts"
 import { payloadBench } from "./payload.ts"
 import { registryBench } from "./registry.ts"
 import { runtimeBench } from "./runtime.ts"
 import { spineBench } from "./spine.ts"
+import { trustBenches } from "./trust.ts"
+import { uiBench } from "./ui.ts"
 
 const BENCHES: readonly Bench[] = [
   payloadBench,
   spineBench,
   registryBench,
   runtimeBench,
+  ...trustBenches,
   hardwareBench,
   firewallBench,
+  uiBench,
   markEmbedBench,
+  markCostBench,
   ...markBenches,
 ]
 

@@ -9,7 +9,7 @@ import { model, tensor, TYPE } from "../support/onnx-models.ts"
 
 const desktop = useDesktop()
 beforeAll(async () => {
-  await seedWorkspace(desktop.host.supervisor.engine, desktop.workspace)
+  await seedWorkspace(desktop.host.supervisor.engine, desktop.workspace, { isMarked: false })
 })
 
 test("keeps the token out of address, history, cookies and stores that outlive the tab", async () => {

@@ -4,25 +4,21 @@ import path from "node:path"
 import type { Page } from "playwright"
 import { beforeAll, describe, expect, test } from "vitest"
 import { seedWorkspace, type Seeded } from "../support/seeded-workspace.ts"
-import { useDesktop, type Scheme } from "../support/browser.ts"
+import { chooseFiles, goTo, useDesktop } from "../support/browser.ts"
 import { DATA, MODELS } from "../support/workspace.ts"
 
 const desktop = useDesktop()
 let seeded: Seeded
 beforeAll(async () => {
-  seeded = await seedWorkspace(desktop.host.supervisor.engine, desktop.workspace)
+  seeded = await seedWorkspace(desktop.host.supervisor.engine, desktop.workspace, {
+    isMarked: false,
+  })
 })
 
-const SCHEMES: readonly Scheme[] = ["light", "dark"]
-
-describe.each(SCHEMES)("in %s", { timeout: 180_000 }, (scheme) => {
+describe("in both themes", { timeout: 180_000 }, () => {
   test("all screens show their main path and are accessible", async () => {
-    const window = await desktop.open({ scheme })
-    const { page } = window
-    const look = async (name: string) => {
-      await window.shoot(name)
-      await window.checkAccessible()
-    }
+    const window = await desktop.open()
+    const { page, look } = window
     await page.getByRole("heading", { name: "Drop an ONNX model anywhere in this window" }).waitFor()
     await look("models-empty")
 
@@ -87,7 +83,7 @@ describe.each(SCHEMES)("in %s", { timeout: 180_000 }, (scheme) => {
   })
 
   test("failures say what happened and what to do", async () => {
-    const window = await desktop.open({ scheme })
+    const window = await desktop.open()
     const { page } = window
     const expectFailure = async (code: string) => page.getByText(code, { exact: true }).first().waitFor()
 
@@ -96,16 +92,14 @@ describe.each(SCHEMES)("in %s", { timeout: 180_000 }, (scheme) => {
     writeFileSync(text, "these are not weights")
     await choose(page, "Open model…", [text])
     await expectFailure("ONNX_NOT_A_MODEL")
-    await window.shoot("failure-model")
-    await window.checkAccessible()
+    await window.look("failure-model")
     await page.getByRole("button", { name: "Close" }).click()
 
     // Packages: one that was changed is refused, by name of the check.
     await goTo(page, `packages/${seeded.tampered}`)
     await page.getByText("Refused: do not use this package").waitFor()
     expect(await page.locator("[data-check][data-state=refused]").count()).toBe(1)
-    await window.shoot("failure-package")
-    await window.checkAccessible()
+    await window.look("failure-package")
 
     // Devices: a key that is none, and a removal that says what is lost and can be left.
     await goTo(page, "devices")
@@ -119,8 +113,7 @@ describe.each(SCHEMES)("in %s", { timeout: 180_000 }, (scheme) => {
     await page.keyboard.press("Escape")
     await page.getByRole("button", { name: "Remove press-07" }).click()
     await page.getByText(/Its private key is deleted from this computer/).waitFor()
-    await window.shoot("device-remove")
-    await window.checkAccessible()
+    await window.look("device-remove")
     await page.getByRole("button", { name: "Keep" }).click()
     expect((await desktop.host.supervisor.engine.devices.list()).length).toBe(3)
 
@@ -130,8 +123,7 @@ describe.each(SCHEMES)("in %s", { timeout: 180_000 }, (scheme) => {
     await goTo(page, `validate/${seeded.good}`)
     await page.getByRole("button", { name: "Validate", exact: true }).click()
     await expectFailure("INPUT_MISMATCH")
-    await window.shoot("failure-validate")
-    await window.checkAccessible()
+    await window.look("failure-validate")
     await page.getByRole("link", { name: "Activity" }).click()
     await page.getByText("What did not finish in this window").waitFor()
     expect(window.faults).toEqual([])
@@ -145,6 +137,12 @@ test("a validation is followed live and ends with a report to open", { timeout: 
   await page.getByRole("button", { name: "Use the sample model" }).click()
   await page.getByText("Where the parameters are").waitFor()
   await goTo(page, `validate/${seeded.good}`)
+  await page.getByRole("combobox", { name: "Sign the result into the package" }).click()
+  await page.getByRole("option", { name: "with release-1 (software)" }).click()
+  const gate = path.join(desktop.folder, "gate.json")
+  writeFileSync(gate, JSON.stringify({ maxAccuracyLoss: 0.5, requiredLevel: "R0" }))
+  await chooseFiles(page, [gate], async () => page.getByRole("button", { name: "Choose gate…" }).click())
+  await page.getByText("gate.json", { exact: true }).waitFor()
   await page.getByRole("button", { name: "Validate", exact: true }).click()
   const chart = page.getByRole("img", { name: /^Latency of \d+ calls/ })
   await chart.waitFor({ timeout: 120_000 })
@@ -152,8 +150,11 @@ test("a validation is followed live and ends with a report to open", { timeout: 
   await page.getByText("Sealing changed no output").waitFor({ timeout: 120_000 })
   expect(callsSeen).toBeGreaterThan(0)
   await page.getByText("500 of 500 rows").waitFor()
-  await window.shoot("validate-result")
-  await window.checkAccessible()
+  await page.getByText("Signed into the package with release-1.").waitFor()
+  expect(
+    await page.getByRole("list", { name: "Gate" }).getByText("kept", { exact: true }).count(),
+  ).toBeGreaterThan(1)
+  await window.look("validate-result")
   const download = page.waitForEvent("download")
   await page.getByRole("button", { name: "Save figures (JSON)" }).click()
   expect((await download).suggestedFilename()).toBe("report.json")
@@ -162,15 +163,13 @@ test("a validation is followed live and ends with a report to open", { timeout: 
 })
 
 async function choose(page: Page, button: string | null, files: readonly string[]): Promise<void> {
-  const choosing = page.waitForEvent("filechooser")
-  if (button === null) {
+  await chooseFiles(page, files, async () => {
+    if (button !== null) {
+      await page.getByRole("button", { name: button }).click()
+      return
+    }
     await page.keyboard.press("Control+k")
     await page.getByRole("textbox", { name: "Search actions" }).fill("Open a file")
     await page.keyboard.press("Enter")
-  } else await page.getByRole("button", { name: button }).click()
-  await (await choosing).setFiles([...files])
-}
-
-async function goTo(page: Page, route: string): Promise<void> {
-  await page.evaluate(`location.hash = ${JSON.stringify(`/${route}`)}`)
+  })
 }

@@ -28,7 +28,7 @@ export interface SealWorld {
 
 export const DEVICE = "press-07"
 const SALT = new Uint8Array(16).fill(3)
-const WEIGHTS = { file: 0, offset: 1024, elementBytes: 4, elements: 512 }
+const WEIGHTS = { file: 0, offset: 1024, elementBytes: 4, keptBytes: 0, elements: 512 }
 
 export async function makeSealWorld(seed: number): Promise<SealWorld> {
   const random = seededRandom(seed)

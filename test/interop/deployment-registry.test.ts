@@ -1,7 +1,7 @@
 /** A fleet over a real registry: words and packages go out, receipts come back, and looking for news is cheap. */
 import { readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest"
 import { followJob } from "../../main/contract/client.ts"
 import type { Place } from "../../main/contract/schema/registry.ts"
 import { createDeviceId } from "../../main/core/policy/device-id.ts"
@@ -60,6 +60,7 @@ describe("a fleet over a registry", () => {
 
   test("asks at most three times when there is nothing new", async () => {
     const proxy = await countingProxy(registry.host)
+    onTestFinished(() => proxy.close())
     const fleet = await Fleet.open(temporaryFolder())
     const place = placeAt(proxy.host)
     await fleet.push(await fleet.deploy("r1"), place, "r1")
@@ -79,6 +80,7 @@ describe("a fleet over a registry", () => {
     await guarded.start()
     try {
       const proxy = await countingProxy(guarded.host)
+      onTestFinished(() => proxy.close())
       const place = placeAt(proxy.host)
       const credentials = temporaryFolder()
       vi.stubEnv("DOCKER_CONFIG", credentials)

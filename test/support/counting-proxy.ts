@@ -1,13 +1,13 @@
 /** Stands between a client and a registry and notes every request; passes everything on as it is. */
 import { once } from "node:events"
 import http from "node:http"
-import { onTestFinished } from "vitest"
 
 export interface CountingProxy {
   /** `127.0.0.1:PORT` */
   readonly host: string
   /** `METHOD path` of every request since it was asked last. */
   taken(): readonly string[]
+  close(): void
 }
 
 export async function countingProxy(target: string): Promise<CountingProxy> {
@@ -25,10 +25,6 @@ export async function countingProxy(target: string): Promise<CountingProxy> {
   })
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
   const address = server.address()
   if (address === null || typeof address === "string") throw new Error("no port")
   return {
@@ -37,6 +33,10 @@ export async function countingProxy(target: string): Promise<CountingProxy> {
       const seen = requests
       requests = []
       return seen
+    },
+    close() {
+      server.closeAllConnections()
+      server.close()
     },
   }
 }

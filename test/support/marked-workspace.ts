@@ -47,6 +47,7 @@ export async function markWorkspace(
       calibration: null,
       at,
     },
+    { kind: "receipt", commitment: "11".repeat(32), bundle: "e30=", at },
     ...copies.map(({ device }) => ({
       kind: "issued" as const,
       modelHash: plan.modelHash,

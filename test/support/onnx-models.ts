@@ -14,6 +14,7 @@ export const TYPE = {
   int64: 7,
   string: 8,
   float16: 10,
+  bfloat16: 16,
   double: 11,
   uint64: 13,
 } as const

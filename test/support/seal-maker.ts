@@ -72,6 +72,7 @@ export async function makeFleetSeal(order: FleetOrder): Promise<Buffer> {
     releaseIdentity: x25519IdentityText(release.secretKey),
     modelSignature: await signModel(files[0]?.name ?? "model", files, order.signer.signer),
     overlay: order.overlay(hexBytes(payload.digest.slice("sha256:".length)), hexBytes(root)),
+    golden: null,
   })
   const recipient: Recipient = parseRecipient(order.device.recipient)
   await finish(writer, order.signer, packaged, encryptBytes(plain, [recipient], random))
@@ -95,6 +96,7 @@ export async function makeIndividualSeal(order: IndividualOrder): Promise<Buffer
     releaseIdentity: null,
     modelSignature: null,
     overlay: null,
+    golden: null,
   })
   await finish(writer, order.signer, packaged, encryptBytes(plain, [recipient], random))
   return file.bytes()

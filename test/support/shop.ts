@@ -151,7 +151,12 @@ export class Fleet {
   /** Protects a small model for every device, and makes a release of it that is approved. */
   async release(
     name: string,
-    options: { readonly hardwareIds?: readonly string[]; readonly mode?: "individual" | "fleet" } = {},
+    options: {
+      readonly hardwareIds?: readonly string[]
+      readonly mode?: "individual" | "fleet"
+      /** Paths of arrays. */
+      readonly golden?: { readonly input: string; readonly output: string; readonly tolerance: number }
+    } = {},
   ): Promise<Release> {
     const { engine } = this.desk
     const seal = this.shop.at(`${name}.package.seal`)
@@ -164,6 +169,14 @@ export class Fleet {
         mode: options.mode ?? "fleet",
         // Too small to carry a mark; releases are what is tested here.
         mark: null,
+        golden:
+          options.golden === undefined
+            ? null
+            : {
+                input: await engine.files.refer({ path: options.golden.input }),
+                output: await engine.files.refer({ path: options.golden.output }),
+                tolerance: options.golden.tolerance,
+              },
         output: await outputOf(this.desk, seal),
       }),
     )

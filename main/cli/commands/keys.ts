@@ -3,6 +3,7 @@ import type { Key } from "../../contract/schema/keys.ts"
 import { addPlaceOptions, choosePlace, type PlaceOptions } from "../key-place.ts"
 import type { Register } from "../main.ts"
 import { safeText, table } from "../text.ts"
+import { registerCertificates } from "./certificates.ts"
 import { checkRows } from "./doctor.ts"
 
 interface CreateOptions extends PlaceOptions {
@@ -88,6 +89,7 @@ Examples:
         context.print(key, () => `removed ${key.purpose} key ${key.name}`)
       }),
     )
+  registerCertificates(keys, run)
   keys
     .command("doctor")
     .description("what key hardware this computer has, what works, and why the rest does not")

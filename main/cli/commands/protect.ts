@@ -1,6 +1,7 @@
 import { AppError } from "../../contract/errors.ts"
 import type { Mode } from "../../contract/schema/base.ts"
 import type { Mark, MarkRequest } from "../../contract/schema/mark.ts"
+import type { ProtectRequest } from "../../contract/schema/protect.ts"
 import type { Context } from "../context.ts"
 import type { Register } from "../main.ts"
 import { parseNormalise } from "../options.ts"
@@ -17,6 +18,9 @@ interface Options {
   readonly normalise?: string
   readonly markBudget?: string
   readonly policy?: string
+  readonly goldenInput?: string
+  readonly goldenOutput?: string
+  readonly goldenTolerance: string
   readonly output: string
   readonly force?: boolean
 }
@@ -42,6 +46,9 @@ export const registerProtect: Register = (program, run) => {
       "--policy <file>",
       "JSON file: validity window, runtime level, firewall rules (docs/FORMAT.md 5.2)",
     )
+    .option("--golden-input <array>", "rows (.npy) every device tries a new package on")
+    .option("--golden-output <array>", "what the model must answer to them (.npy)")
+    .option("--golden-tolerance <difference>", "largest difference of an output", "1e-3")
     .requiredOption("-o, --output <file>", "the .seal file to write")
     .option("--force", "replace the output if it exists")
     .description("sign, encrypt and package a model for devices")
@@ -61,6 +68,7 @@ export const registerProtect: Register = (program, run) => {
               mode: parseMode(options.mode),
               mark: options.mark ? await markOf(context, options) : null,
               policy: await context.optionalFile(options.policy),
+              golden: await goldenOf(context, options),
               output: { file: await context.file(options.output), replace: options.force === true },
             },
             control,
@@ -88,6 +96,18 @@ async function markOf(context: Context, options: Options): Promise<MarkRequest> 
     normalise: parseNormalise(options.normalise),
     budget: parseBudget(options.markBudget),
   }
+}
+
+async function goldenOf(context: Context, options: Options): Promise<ProtectRequest["golden"]> {
+  const { goldenInput: input, goldenOutput: output } = options
+  const tolerance = Number(options.goldenTolerance)
+  if ((input === undefined) !== (output === undefined) || !(tolerance >= 0))
+    throw new AppError(
+      "USAGE",
+      "give --golden-input and --golden-output together, and a --golden-tolerance from 0",
+    )
+  if (input === undefined || output === undefined) return null
+  return { input: await context.file(input), output: await context.file(output), tolerance }
 }
 
 function parseBudget(text: string | undefined): number | null {

@@ -18,7 +18,7 @@ interface Options {
 export const registerRun: Register = (program, run) => {
   program
     .command("run")
-    .argument("<package>", ".seal file")
+    .argument("[package]", ".seal file (default: what is installed on the device)")
     .requiredOption("--device <name>", "the device whose key opens it")
     .requiredOption("--input <array...>", "X.npy, or NAME=X.npy for each input of a model with several")
     .option("--output <file>", "where to write the output as .npy")
@@ -36,12 +36,12 @@ export const registerRun: Register = (program, run) => {
       "after",
       "\nExample:\n  sealwright run model.seal --device press-07 --input images.npy --output logits.npy",
     )
-    .action(async (file: string, options: Options, command) =>
+    .action(async (file: string | undefined, options: Options, command) =>
       run(command, async (context) => {
         const result = await context.job(async (control) =>
           context.engine.run(
             {
-              file: await context.file(file),
+              file: await context.packageOf(file, options.device),
               device: options.device,
               trust: await context.optionalFile(options.trust),
               inputs: await Promise.all(

@@ -15,7 +15,7 @@ export const registerRuntime: Register = (program, run) => {
   const runtime = program.command("runtime").description("models that stay loaded and answer local clients")
   runtime
     .command("start")
-    .argument("<package>", ".seal file")
+    .argument("[package]", ".seal file (default: what is installed on the device)")
     .requiredOption("--device <name>", "the device whose key opens it")
     .option(
       "--level <R0|R1|R2>",
@@ -29,12 +29,12 @@ export const registerRuntime: Register = (program, run) => {
       "after",
       "\nExample:\n  sealwright runtime start model.seal --device press-07 --level R2 --detach",
     )
-    .action(async (file: string, options: StartOptions, command) =>
+    .action(async (file: string | undefined, options: StartOptions, command) =>
       run(command, async (context) => {
         const served = await context.job(async (control) =>
           context.engine.runtimes.start(
             {
-              file: await context.file(file),
+              file: await context.packageOf(file, options.device),
               device: options.device,
               trust: await context.optionalFile(options.trust),
               level: parseLevel(options.level),

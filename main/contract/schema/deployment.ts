@@ -66,6 +66,8 @@ export const syncDeviceSchema = z.strictObject({
   from: z.union([fileRefSchema, placeSchema]),
 })
 export type SyncDevice = z.infer<typeof syncDeviceSchema>
+export const installedPackageSchema = z.strictObject({ release: z.string(), file: fileRefSchema })
+export type InstalledPackage = z.infer<typeof installedPackageSchema>
 export const onDeviceSchema = z.strictObject({ device: nameSchema })
 export const installSchema = z.strictObject({
   device: nameSchema,

@@ -87,6 +87,8 @@ export const deviceSchema = z.strictObject({
       hardwareId: z.string(),
       signingPem: z.string(),
       decryptionPem: z.string().nullable(),
+      /** TPMT_PUBLIC of the key that quotes, base64; absent for a device without a TPM. */
+      attestationKey: z.string().optional(),
       evidence: z.array(z.string()),
     })
     .nullable()

@@ -23,6 +23,10 @@ export const protectSchema = z.strictObject({
     .default({ calibration: null, labels: null, normalise: null, budget: null }),
   /** What the grants allow, as a JSON file in the form of docs/FORMAT.md; null allows everything. */
   policy: fileRefSchema.nullable().default(null),
+  /** Rows (.npy) and what the model must answer to them on every device, within `tolerance`; they travel in the grants. */
+  golden: z
+    .strictObject({ input: fileRefSchema, output: fileRefSchema, tolerance: z.number().nonnegative() })
+    .nullish(),
   output: outputSchema,
 })
 export type ProtectRequest = z.infer<typeof protectSchema>

@@ -87,7 +87,12 @@ export const fleetDeviceSchema = z.strictObject({
   /** What the newest good receipt says. */
   running: z.string().nullable(),
   state: z.enum(["current", "behind", "failed", "no receipt", "nothing directed"]),
-  receipts: z.strictObject({ good: z.number(), refused: z.number() }),
+  receipts: z.strictObject({
+    good: z.number(),
+    refused: z.number(),
+    /** Of the good ones, those with a quote of the device's TPM, checked. */
+    quoted: z.number().optional(),
+  }),
   reportedAt: z.string().nullable(),
   detail: z.string(),
 })

@@ -2,10 +2,11 @@
  * Credentials as people already have them: PKCS#12 files (.p12, .pfx) and PEM texts, with a private key, its certificate
  * and the certificates above it. Structures and RSA are node-forge's; what it cannot read of EC keys it hands out raw.
  */
-import forge from "node-forge"
 import { createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from "node:crypto"
 import { AppError } from "../../contract/errors.ts"
 import { wipe } from "../bytes/bytes.ts"
+import forge, { checkIterations } from "./bounded-forge.ts"
+import { DER, readElements, type DerElement } from "./der.ts"
 
 export interface CredentialFile {
   /** `null` when the file holds certificates only. The caller drops it as soon as it is stored. */
@@ -16,7 +17,7 @@ export interface CredentialFile {
 
 /**
  * Reads either kind of file, at most 1 MiB. `passphrase` is empty when there is none. Throws CERTIFICATE_MALFORMED for
- * what is neither, CREDENTIAL_PASSPHRASE when the passphrase does not open it, and KEY_UNREADABLE for two private keys.
+ * what is neither or would cost too much to open, CREDENTIAL_PASSPHRASE when the passphrase does not open it, and KEY_UNREADABLE for two private keys.
  */
 export function readCredentialFile(bytes: Uint8Array, passphrase: string): CredentialFile {
   if (bytes.length > MAX_BYTES) throw malformed("is too large for a credential")
@@ -46,12 +47,30 @@ function readPem(bytes: Uint8Array, passphrase: string): CredentialFile {
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
 
 function openKey(pem: string, passphrase: string): KeyObject {
+  checkPemCost(pem)
   try {
     return createPrivateKey({ key: pem, format: "pem", passphrase })
   } catch (error) {
     if (/ENCRYPTED/.test(pem)) throw wrongPassphrase()
     throw new AppError("KEY_UNREADABLE", "the private key cannot be read", { cause: error })
   }
+}
+
+/** PKCS#8 (RFC 5958, 3): the encryption's parameters stand in clear, and every number in them is a cost or a length. */
+function checkPemCost(pem: string): void {
+  const body = /-----BEGIN ENCRYPTED PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END/.exec(pem)?.[1]
+  if (body === undefined) return
+  const [algorithm] = childrenOf(readElements(Buffer.from(body, "base64"))?.[0])
+  for (const count of algorithm === undefined ? [] : integersIn(algorithm)) checkIterations(count)
+}
+
+function integersIn(element: DerElement): readonly number[] {
+  if (element.tag === DER.integer) return [element.content.reduce((value, octet) => value * 256 + octet, 0)]
+  return childrenOf(element).flatMap((child) => integersIn(child))
+}
+
+function childrenOf(element: DerElement | undefined): readonly DerElement[] {
+  return element?.tag === DER.sequence ? (readElements(element.content) ?? []) : []
 }
 
 /** The library names a wrong passphrase in its own words; everything else is a file it could not read. */
@@ -61,6 +80,7 @@ function readPkcs12(bytes: Uint8Array, passphrase: string): CredentialFile {
     const der = forge.util.createBuffer(Buffer.from(bytes).toString("latin1"))
     file = forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(der), passphrase)
   } catch (error) {
+    if (error instanceof AppError) throw error
     if (error instanceof Error && /MAC could not be verified|Invalid password|decrypt/i.test(error.message))
       throw wrongPassphrase()
     throw malformed("is neither PKCS#12 nor PEM")

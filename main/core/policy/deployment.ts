@@ -22,7 +22,7 @@ const headSchema = z.strictObject({
 })
 export type DeploymentHead = z.infer<typeof headSchema>
 
-const targetSchema = z.strictObject({
+export const deploymentTargetSchema = z.strictObject({
   ...matchSchema.shape,
   deviceId: headSchema.shape.deviceId,
   /** The package, which is in the release's index. */
@@ -32,7 +32,7 @@ const targetSchema = z.strictObject({
   policy: policySchema.omit({ firewall: true }).nullable(),
   encryption: z.strictObject({ format: z.literal("age-encryption.org/v1"), recipient: z.string().max(8192) }),
 })
-export type DeploymentTarget = z.infer<typeof targetSchema>
+export type DeploymentTarget = z.infer<typeof deploymentTargetSchema>
 
 export interface DeviceFacts {
   readonly deviceId: string
@@ -98,7 +98,7 @@ export async function judgeDeployment(
   if (entry === undefined)
     return { image, director, head, deployment: null, packagers, releaseIndex: null, revoked: [] }
   const [path, target] = entry
-  const custom = read(targetSchema, target.custom, "the director's target")
+  const custom = read(deploymentTargetSchema, target.custom, "the director's target")
   if (custom.deviceId !== device.deviceId)
     throw new AppError("DEPLOYMENT_NOT_FOR_DEVICE", "the director's target is for another device")
   const known = await image.findTarget(path, views.image.source)

@@ -12,6 +12,12 @@ export const SYNTHETIC_STRENGTH = 0.01
 
 /** Weights a fleet's overlay carries code in: for a fixed distortion only their energy counts, not their share. */
 const SUBSET_TARGET = 32_768
+/**
+ * …and in models of more weights than the second number, where the strongest code such few carry (5 % of σ, energy 5.7) is
+ * already that of a whole small network, and a thousand grants shall not outweigh half a payload.
+ */
+const LARGE_SUBSET_TARGET = 13_000
+const LARGE_WEIGHTS = 8 << 20
 /** …but never more than this share of a model, and one decoy for so many of them. */
 const MAX_SUBSET_SHARE = 0.2
 const CODE_PER_DECOY = 8
@@ -63,7 +69,8 @@ export function planTensors(
   strengths: readonly number[],
 ): readonly PlannedTensor[] {
   const weights = tensors.reduce((sum, tensor) => sum + (isStreamable(tensor) ? tensor.live : 0), 0)
-  const share = Math.min(MAX_SUBSET_SHARE, weights === 0 ? 0 : SUBSET_TARGET / weights)
+  const target = weights > LARGE_WEIGHTS ? LARGE_SUBSET_TARGET : SUBSET_TARGET
+  const share = Math.min(MAX_SUBSET_SHARE, weights === 0 ? 0 : target / weights)
   const subset = Math.max(1, Math.round(share * SUBSET_RANGE))
   const decoys = Math.max(1, Math.round(subset / CODE_PER_DECOY))
   return tensors.map((tensor, index) => {

@@ -3,11 +3,13 @@
  * 38 (1987), in its shortest-augmenting-path form for rectangular matrices (Crouse, IEEE TAES 52 (2016)).
  */
 
+import { STRETCH, type Work } from "./work.ts"
+
 /**
  * For each row the column it is given so that the sum of `gain` is largest; rows <= columns. `gain` is rows x columns in C
  * order, finite. O(rows² · columns); ties go to the lower column, so the answer depends on nothing but the matrix.
  */
-export function assign(gain: Float64Array, rows: number, columns: number): Int32Array {
+export function* assign(gain: Float64Array, rows: number, columns: number): Work<Int32Array> {
   if (rows > columns) throw new RangeError(`${rows} rows cannot have ${columns} columns of their own`)
   const rowPrice = new Float64Array(rows)
   const columnPrice = new Float64Array(columns)
@@ -17,6 +19,7 @@ export function assign(gain: Float64Array, rows: number, columns: number): Int32
   const cameFrom = new Int32Array(columns)
   const isDone = new Uint8Array(columns)
   const visitedRows = new Int32Array(rows)
+  let since = 0
 
   for (let start = 0; start < rows; start += 1) {
     distance.fill(Infinity)
@@ -27,6 +30,11 @@ export function assign(gain: Float64Array, rows: number, columns: number): Int32
     let sink = -1
     while (sink < 0) {
       visitedRows[visited++] = row
+      since += columns
+      if (since >= STRETCH) {
+        since = 0
+        yield
+      }
       const base = row * columns
       const price = rowPrice[row] ?? 0
       let nearest = -1

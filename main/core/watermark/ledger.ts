@@ -34,6 +34,15 @@ const planEntrySchema = z.strictObject({
   at: timeSchema,
 })
 
+const receiptEntrySchema = z.strictObject({
+  kind: z.literal("receipt"),
+  /** C of the plan it is for, hex. */
+  commitment: sha256Schema,
+  /** The signed statement about C and what the mark was measured to cost, as a Sigstore bundle, base64. */
+  bundle: z.base64().min(1),
+  at: timeSchema,
+})
+
 const issuedEntrySchema = z.strictObject({
   kind: z.literal("issued"),
   /** H0 of the plan. */
@@ -55,6 +64,7 @@ const exportedEntrySchema = z.strictObject({ kind: z.literal("exported"), at: ti
 const entrySchema = z.discriminatedUnion("kind", [
   deviceEntrySchema,
   planEntrySchema,
+  receiptEntrySchema,
   issuedEntrySchema,
   exportedEntrySchema,
 ])
@@ -79,6 +89,8 @@ export interface LedgerState {
   /** By H0. */
   readonly plans: ReadonlyMap<string, PlanEntry>
   readonly issued: readonly IssuedEntry[]
+  /** Commitments (hex) a receipt was signed for: no copy leaves before. */
+  readonly receipts: ReadonlySet<string>
   /** When a backup was last written; null when there never was one. */
   readonly exportedAt: string | null
 }
@@ -103,12 +115,13 @@ export function linkTo(bytes: Uint8Array): string {
 }
 
 /** Throws LEDGER_DAMAGED for entries that contradict each other: a name or number used twice, a second plan for a model of
- * which copies are out, a copy of an unknown model. */
+ * which copies are out, a copy of an unknown model, or one without a receipt before it. */
 export function foldEntries(entries: readonly LedgerEntry[]): LedgerState {
   const devices = new Map<string, number>()
   const numbers = new Set<number>()
   const plans = new Map<string, PlanEntry>()
   const issued: IssuedEntry[] = []
+  const receipts = new Set<string>()
   let exportedAt: string | null = null
   for (const entry of entries) {
     switch (entry.kind) {
@@ -126,15 +139,21 @@ export function foldEntries(entries: readonly LedgerEntry[]): LedgerState {
           throw contradiction("a plan without its nonces")
         plans.set(entry.plan.modelHash, entry)
         break
-      case "issued":
-        if (!plans.has(entry.modelHash)) throw contradiction("a copy of an unknown model")
+      case "receipt":
+        receipts.add(entry.commitment)
+        break
+      case "issued": {
+        const plan = plans.get(entry.modelHash)
+        if (plan === undefined) throw contradiction("a copy of an unknown model")
+        if (!receipts.has(plan.commitment)) throw contradiction("a copy that left before its receipt")
         issued.push(entry)
         break
+      }
       case "exported":
         exportedAt = entry.at
     }
   }
-  return { devices, plans, issued, exportedAt }
+  return { devices, plans, issued, receipts, exportedAt }
 }
 
 /** The lowest number no device has. Throws LEDGER_FULL when all are taken. */

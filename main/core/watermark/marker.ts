@@ -111,7 +111,7 @@ export class ModelMarker {
     // Stretches end where the payload's do, so that elements are cut in the prepared places only.
     for (let at = 0; at < file.size;) {
       const end = Math.min(file.size, nextMultiple(file.start + at + 1) - file.start + 15 * STRETCH_BYTES)
-      const bytes = Uint8Array.from(await source.read(at, end - at))
+      const bytes = new Uint8Array(await source.read(at, end - at))
       marker.apply(file.start + at, bytes)
       hash.update(bytes)
       at = end

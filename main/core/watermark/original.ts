@@ -7,6 +7,7 @@ import type { DataType } from "../onnx/data-type.ts"
 import { readElements, stretchesOf, type ModelFiles } from "../onnx/elements.ts"
 import type { ModelGraph } from "../onnx/model-index.ts"
 import type { TensorEntry } from "../onnx/walk.ts"
+import { rowsOf } from "./kernel.ts"
 import { tensorHasher } from "./plan.ts"
 import { findLayerWeights, type BatchNorm, type LayerWeight, type SkippedTensor } from "./weights.ts"
 
@@ -99,14 +100,18 @@ export async function* readCanonical(
 ): AsyncGenerator<{ readonly first: number; readonly values: Float32Array }> {
   const [place] = tensor.places
   if (place === undefined) return
-  const rowOf = rowIndex(tensor)
   const { dataType } = place.tensor
+  const { dims, rowAxis, factors, zeroPoints } = tensor
+  const stays = factors.every((factor) => factor === 1) && zeroPoints.every((zero) => zero === 0)
   for await (const { first, bytes } of readElements(place.tensor, files)) {
     const values = toNumbers(bytes, dataType)
-    for (let i = 0; i < values.length; i += 1) {
-      const row = rowOf(first + i)
-      // Rounded to float32 by the array: canonical values are float32 by definition.
-      values[i] = ((values[i] ?? 0) - (tensor.zeroPoints[row] ?? 0)) * (tensor.factors[row] ?? 1)
+    if (!stays) {
+      const rows = rowsOf(values.length, { first, ...stridesOf({ dims, rowAxis }) })
+      for (let i = 0; i < values.length; i += 1) {
+        const row = rows[i] ?? 0
+        // Rounded to float32 by the array: canonical values are float32 by definition.
+        values[i] = ((values[i] ?? 0) - (zeroPoints[row] ?? 0)) * (factors[row] ?? 1)
+      }
     }
     yield { first, values }
   }
@@ -119,16 +124,22 @@ export async function readWholeCanonical(tensor: OriginalTensor, files: ModelFil
   return out
 }
 
-/** The row of an element by its index in stored order. */
-export function rowIndex({
-  dims,
-  rowAxis,
-}: {
+interface Rows {
   readonly dims: readonly number[]
   readonly rowAxis: number
-}): (element: number) => number {
-  const rows = dims[rowAxis] ?? 1
-  const inner = dims.slice(rowAxis + 1).reduce((product, dim) => product * dim, 1)
+}
+
+/** Elements of a row that stand one behind the other, and how many rows there are. */
+export function stridesOf({ dims, rowAxis }: Rows): { readonly inner: number; readonly rows: number } {
+  return {
+    inner: dims.slice(rowAxis + 1).reduce((product, dim) => product * dim, 1),
+    rows: dims[rowAxis] ?? 1,
+  }
+}
+
+/** The row of an element by its index in stored order. */
+export function rowIndex(tensor: Rows): (element: number) => number {
+  const { inner, rows } = stridesOf(tensor)
   return inner === 1 ? (element) => element % rows : (element) => Math.floor(element / inner) % rows
 }
 
@@ -141,13 +152,12 @@ async function measure(weight: LayerWeight, files: ModelFiles): Promise<Original
   if (factors === null || zeroPoints === null) return "scales that are not finite numbers"
   const base = { places: [weight], dims: tensor.dims, rowAxis, factors, zeroPoints }
   const hasher = tensorHasher(tensor.dims)
-  const rowOf = rowIndex(
-    tensor.dims.length === 0 ? { dims: [1], rowAxis: 0 } : { dims: tensor.dims, rowAxis },
-  )
+  const strides = stridesOf(base)
   const moments = new Moments(rows)
   for await (const { first, values } of readCanonical(base, files)) {
     hasher.update(values)
-    if (!moments.add(values, first, rowOf)) return "holds NaN or infinite values"
+    if (!moments.add(values, rowsOf(values.length, { first, ...strides })))
+      return "holds NaN or infinite values"
   }
   const sigmas = moments.sigmas(fanIn)
   const live = moments.live(sigmas)
@@ -177,15 +187,16 @@ class Moments {
     this.#nonZero = new Float64Array(rows)
   }
 
-  /** False when a value is not finite. */
-  add(values: Float32Array, first: number, rowOf: (element: number) => number): boolean {
+  /** False when a value is not finite. `rows` has the row of each. */
+  add(values: Float32Array, rows: Uint32Array): boolean {
+    const [sums, squares, nonZero] = [this.#sums, this.#squares, this.#nonZero]
     for (let i = 0; i < values.length; i += 1) {
       const value = values[i] ?? 0
-      if (!Number.isFinite(value)) return false
-      const row = rowOf(first + i)
-      this.#sums[row] = (this.#sums[row] ?? 0) + value
-      this.#squares[row] = (this.#squares[row] ?? 0) + value * value
-      if (value !== 0) this.#nonZero[row] = (this.#nonZero[row] ?? 0) + 1
+      if (value - value !== 0) return false
+      const row = rows[i] ?? 0
+      sums[row] = (sums[row] ?? 0) + value
+      squares[row] = (squares[row] ?? 0) + value * value
+      if (value !== 0) nonZero[row] = (nonZero[row] ?? 0) + 1
     }
     return true
   }

@@ -45,6 +45,9 @@ export class OverlayApplier {
   /** The run to be written: where it goes in the plaintext, its bytes, and how many of them are written. */
   #target = Number.POSITIVE_INFINITY
   #written = 0
+  /** Bytes an element of the run's segment, and how many of them stay. */
+  #elementBytes = 1
+  #keptBytes = 0
 
   /**
    * `files`: the model and its external data in the payload's order. Throws OVERLAY_MALFORMED when a segment is not inside
@@ -72,7 +75,8 @@ export class OverlayApplier {
       const length = Math.min(this.#runs.length - this.#written, end - from)
       const valuesAt = this.#runs.valuesAt + this.#written
       // Runs are a few elements long: a loop beats a call into the engine's copy for those.
-      if (length <= 64) {
+      if (this.#keptBytes > 0) this.#writeHigh(plain, from - offset, length)
+      else if (length <= 64) {
         const to = from - offset
         for (let index = 0; index < length; index += 1) plain[to + index] = values[valuesAt + index] ?? 0
       } else plain.set(values.subarray(valuesAt, valuesAt + length), from - offset)
@@ -87,6 +91,17 @@ export class OverlayApplier {
     if (this.#target !== Number.POSITIVE_INFINITY) throw malformed("it reaches beyond the payload")
   }
 
+  /** Bytes `#written` on of a run whose elements keep their low-order bytes. */
+  #writeHigh(plain: Uint8Array, to: number, length: number): void {
+    const [size, kept] = [this.#elementBytes, this.#keptBytes]
+    for (let i = 0; i < length; i += 1) {
+      const byte = (this.#written + i) % size
+      if (byte < kept) continue
+      const element = (this.#written + i - byte) / size
+      plain[to + i] = this.#overlay.runs[this.#runs.valuesAt + element * (size - kept) + byte - kept] ?? 0
+    }
+  }
+
   #nextRun(): void {
     this.#written = 0
     this.#target = Number.POSITIVE_INFINITY
@@ -94,6 +109,8 @@ export class OverlayApplier {
     const segment = this.#overlay.segments[this.#runs.segment]
     const file = this.#files[segment?.file ?? -1]
     if (segment === undefined || file === undefined) throw new RangeError("a run without a segment")
+    this.#elementBytes = segment.elementBytes
+    this.#keptBytes = segment.keptBytes
     this.#target = file.offset + segment.offset + this.#runs.start
   }
 }

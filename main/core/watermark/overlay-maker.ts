@@ -2,14 +2,13 @@
 import { createHash } from "node:crypto"
 import { wipe } from "../bytes/bytes.ts"
 import { stretchesOf, type ModelFiles, type Stretch } from "../onnx/elements.ts"
-import { TensorEmbedder, type Carrier } from "./embed.ts"
+import { keptBytes, TensorEmbedder, type Carrier } from "./embed.ts"
 import { portableKernel, type MarkKernel } from "./kernel.ts"
 import { STRETCH_BYTES, type EditionMarker, type MarkedFile } from "./marker.ts"
 import { OverlayWriter } from "./overlay-writer.ts"
 import type { OverlayBinding } from "./overlay.ts"
 import type { OverlaySegment } from "./overlay-segment.ts"
-import { CODE, type CodeWord } from "./streams.ts"
-import { codeWordBits } from "./tardos.ts"
+import type { CodeWord } from "./streams.ts"
 
 /** Bytes of one file an overlay replaces, and where their values stand among all values of a device. */
 interface Range {
@@ -90,10 +89,11 @@ export class OverlayMaker {
           embedder.apply(first, values.subarray(at, at + count * width))
       }
     }
-    const segments = placed.map(({ file, stretch }) => ({
+    const segments = placed.map(({ carrier, file, stretch }) => ({
       file,
       offset: stretch.offset,
       elementBytes: stretch.width,
+      keptBytes: keptBytes(carrier.tensor),
       elements: stretch.count,
     }))
     return new OverlayMaker(carriers, segments, ranges, zeros, ones)
@@ -116,16 +116,14 @@ export class OverlayMaker {
   /** What stands in S and in the decoys for one device. A secret; its owner wipes it. */
   values(word: CodeWord): Uint8Array {
     const values = Uint8Array.from(this.#zeros)
-    for (const { carrier, first, count, width, isCode, at } of this.#ranges) {
-      if (!isCode) continue
-      const streams = this.#carriers[carrier]?.streams
-      if (streams === undefined) continue
-      const bits = codeWordBits(streams.biasBytes(first, count), streams.wordBytes(word, first, count))
-      bits.forEach((bit, i) => {
-        if (bit === 0) return
-        const from = at + i * width
-        values.set(this.#ones.subarray(from, from + width), from)
-      })
+    for (const [index, { streams }] of this.#carriers.entries()) {
+      const mine = this.#ranges.filter(({ carrier, isCode }) => isCode && carrier === index)
+      const bits = streams.bits(word, mine)
+      let weight = 0
+      for (const { count, width, at } of mine)
+        for (let from = at; from < at + count * width; from += width, weight += 1)
+          if (bits[weight] === 1)
+            for (let byte = from; byte < from + width; byte += 1) values[byte] = this.#ones[byte] ?? 0
     }
     return values
   }
@@ -158,7 +156,7 @@ export class OverlayMaker {
       for (let at = 0; at < file.size;) {
         // Stretches end where the payload's do: elements are cut in the prepared places only.
         const end = Math.min(file.size, stretchEnd(file.start + at) - file.start)
-        const bytes = Uint8Array.from(await sources(file.location).read(at, end - at))
+        const bytes = new Uint8Array(await sources(file.location).read(at, end - at))
         base.apply(file.start + at, bytes)
         while (next < ranges.length && endOf(ranges[next]) <= at) next += 1
         copies.forEach((values, copy) => {
@@ -207,14 +205,7 @@ function findRanges(
   const piece = 1 << 16
   for (let done = 0; done < stretch.count; done += piece) {
     const first = stretch.first + done
-    const kinds = streams.subset(first, Math.min(piece, stretch.count - done), parameters)
-    for (let from = 0; from < kinds.length;) {
-      const kind = kinds[from]
-      let to = from + 1
-      while (to < kinds.length && kinds[to] === kind) to += 1
-      if (kind !== 0) ranges.push({ first: first + from, count: to - from, isCode: kind === CODE })
-      from = to
-    }
+    ranges.push(...streams.blocks(first, Math.min(piece, stretch.count - done), parameters))
   }
   return ranges
 }

@@ -15,9 +15,11 @@ export class RunCursor {
   segment = -1
   /** The current run's place in its segment, bytes. */
   start = 0
-  /** Length of the current run's values, bytes, and where they stand in the bytes. */
+  /** How many bytes of the segment the run covers. */
   length = 0
+  /** Where the run's values stand in the bytes, and their length: less than `length` when elements keep bytes of theirs. */
   valuesAt = 0
+  valuesLength = 0
 
   readonly #segments: readonly ReadSegment[]
   readonly #bytes: Uint8Array
@@ -54,9 +56,10 @@ export class RunCursor {
       throw malformed("a run leaves its segment")
     this.start = (this.#element + gap) * segment.elementBytes
     this.length = count * segment.elementBytes
-    if (this.length > this.#bytes.length - this.at) throw malformed("it ends inside a run")
+    this.valuesLength = count * (segment.elementBytes - segment.keptBytes)
+    if (this.valuesLength > this.#bytes.length - this.at) throw malformed("it ends inside a run")
     this.valuesAt = this.at
-    this.at += this.length
+    this.at += this.valuesLength
     this.#element += gap + count
     this.#missing -= count
     return true

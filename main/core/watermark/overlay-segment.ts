@@ -9,6 +9,8 @@ export interface OverlaySegment {
   readonly offset: number
   /** Bytes an element: 1, 2, 4 or 8. */
   readonly elementBytes: number
+  /** Low-order bytes of every element that stay the payload's: runs hold the others only. Less than `elementBytes`. */
+  readonly keptBytes: number
   /** Length of the stretch, elements. */
   readonly elements: number
 }
@@ -25,8 +27,9 @@ const ELEMENT_SIZES = new Set([1, 2, 4, 8])
 
 /** Throws OVERLAY_MALFORMED unless the segment is well-formed and stands after `previous`. */
 export function checkSegment(segment: OverlaySegment, previous: OverlaySegment | null): void {
-  const { file, offset, elementBytes, elements } = segment
+  const { file, offset, elementBytes, keptBytes, elements } = segment
   if (!ELEMENT_SIZES.has(elementBytes)) throw malformed(`an element is ${elementBytes} bytes long`)
+  if (keptBytes >= elementBytes) throw malformed(`of ${elementBytes} bytes an element it keeps ${keptBytes}`)
   if (file >= MAX_FILES || elements < 1 || !Number.isSafeInteger(endOf(segment)))
     throw malformed("a segment lies nowhere")
   if (previous === null) return

@@ -37,7 +37,7 @@ export class OverlayWriter {
   }
 
   /**
-   * `values` stand at byte `offset` of segment number `segment`. Throws RangeError for values out of order or outside, or
+   * `values`, whole elements as the file has them, stand at byte `offset` of segment number `segment`. Throws RangeError for values out of order or outside, or
    * a run that does not consist of whole elements.
    */
   add(segment: number, offset: number, values: Uint8Array): void {
@@ -73,10 +73,11 @@ export class OverlayWriter {
     place(bytes, HEADER.model, binding.model, 32)
     place(bytes, HEADER.salt, binding.deviceSalt, 16)
     place(bytes, HEADER.device, binding.device, 32)
-    used.forEach(({ file, elementBytes, offset, elements, replaced }, index) => {
+    used.forEach(({ file, elementBytes, keptBytes, offset, elements, replaced }, index) => {
       const at = HEADER.bytes + index * ENTRY.bytes
       view.setUint32(at + ENTRY.file, file, true)
-      view.setUint32(at + ENTRY.elementBytes, elementBytes, true)
+      view.setUint8(at + ENTRY.elementBytes, elementBytes)
+      view.setUint8(at + ENTRY.keptBytes, keptBytes)
       view.setBigUint64(at + ENTRY.offset, BigInt(offset), true)
       view.setBigUint64(at + ENTRY.elements, BigInt(elements), true)
       view.setBigUint64(at + ENTRY.replaced, BigInt(replaced), true)
@@ -101,15 +102,18 @@ export class OverlayWriter {
 
   #finishRun(): void {
     if (this.#runLength === 0) return
-    const { elementBytes } = this.#at(this.#segment)
+    const { elementBytes, keptBytes } = this.#at(this.#segment)
     if (this.#runLength % elementBytes !== 0) throw new RangeError("a run ends inside an element")
     const start = this.#runStart / elementBytes
     const count = this.#runLength / elementBytes
     this.#bytes = grown(this.#bytes, this.#length, RUN_HEADER_BYTES + this.#runLength)
     let at = writeVarint(this.#bytes, this.#length, start - this.#element)
     at = writeVarint(this.#bytes, at, count)
-    this.#bytes.set(this.#run.subarray(0, this.#runLength), at)
-    this.#length = at + this.#runLength
+    for (let from = keptBytes; from < this.#runLength; from += elementBytes) {
+      const changed = this.#run.subarray(from, from + elementBytes - keptBytes)
+      for (const byte of changed) this.#bytes[at++] = byte
+    }
+    this.#length = at
     this.#element = start + count
     this.#replaced[this.#segment] = (this.#replaced[this.#segment] ?? 0) + count
     this.#runLength = 0

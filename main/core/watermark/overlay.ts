@@ -38,7 +38,16 @@ export const HEADER = {
   bytes: 128,
 } as const
 /** Where the fields of an entry of the segment table stand, bytes. */
-export const ENTRY = { file: 0, elementBytes: 4, offset: 8, elements: 16, replaced: 24, bytes: 32 } as const
+export const ENTRY = {
+  file: 0,
+  elementBytes: 4,
+  keptBytes: 5,
+  reserved: 6,
+  offset: 8,
+  elements: 16,
+  replaced: 24,
+  bytes: 32,
+} as const
 /** A model of a hundred thousand tensors has no more. */
 const MAX_SEGMENTS = 1 << 17
 
@@ -84,9 +93,11 @@ function readHeader(bytes: Uint8Array): number {
 }
 
 function readEntry(view: DataView, at: number): ReadSegment {
+  if (view.getUint16(at + ENTRY.reserved, true) !== 0) throw malformed("a reserved field is not zero")
   return {
     file: view.getUint32(at + ENTRY.file, true),
-    elementBytes: view.getUint32(at + ENTRY.elementBytes, true),
+    elementBytes: view.getUint8(at + ENTRY.elementBytes),
+    keptBytes: view.getUint8(at + ENTRY.keptBytes),
     offset: readCount(view, at + ENTRY.offset),
     elements: readCount(view, at + ENTRY.elements),
     replaced: readCount(view, at + ENTRY.replaced),

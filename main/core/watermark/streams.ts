@@ -3,11 +3,23 @@ import { wipe } from "../bytes/bytes.ts"
 import { codeWordContext, streamKey, type StreamLabel } from "./keys.ts"
 import { strengthOf, SUBSET_BLOCK, type MarkParameters } from "./plan.ts"
 import { KeyStream } from "./prf.ts"
+import { codeWordBits } from "./tardos.ts"
 
 /** A device's place in the code. `attempt` counts from 0; a word that spoiled a device's copy is drawn again. */
 export interface CodeWord {
   readonly device: number
   readonly attempt: number
+}
+
+/** Weights of a tensor, by their index in stored order. */
+export interface WeightRange {
+  readonly first: number
+  readonly count: number
+}
+
+/** Weights that are in S, or decoys. */
+export interface SubsetBlock extends WeightRange {
+  readonly isCode: boolean
 }
 
 /** Streams of one tensor by position: `first` is an index in stored order, `count` a number of weights. `close` wipes the keys. */
@@ -46,14 +58,8 @@ export class TensorStreams {
   }
 
   /** Bytes of a device's code word: its bit is 1 where the byte is below t8 of the position. */
-  wordBytes({ device, attempt }: CodeWord, first: number, count: number): Uint8Array {
-    const name = `${device}/${attempt}`
-    let stream = this.#words.get(name)
-    if (stream === undefined) {
-      stream = this.#open("code-word", codeWordContext(device, attempt))
-      this.#words.set(name, stream)
-    }
-    return stream.read(first, count)
+  wordBytes(word: CodeWord, first: number, count: number): Uint8Array {
+    return this.#word(word).read(first, count)
   }
 
   /** u32 little-endian a weight: which steps a quantised weight takes. */
@@ -61,24 +67,48 @@ export class TensorStreams {
     return readWords(this.#stream("lsb-pick"), Uint32Array, first, count)
   }
 
-  /** One byte a weight: `CODE` inside of S, `DECOY` for a decoy, 0 for neither. */
-  subset(first: number, count: number, { subset, decoys }: MarkParameters): Uint8Array {
+  /** Where S and the decoys are, in ascending order; neighbours of one kind are one block. */
+  blocks(first: number, count: number, { subset, decoys }: MarkParameters): readonly SubsetBlock[] {
     const firstBlock = Math.floor(first / SUBSET_BLOCK)
-    const blocks = Math.floor((first + count - 1) / SUBSET_BLOCK) - firstBlock + 1
-    const values = readWords(this.#stream("subset"), Uint16Array, firstBlock, count === 0 ? 0 : blocks)
-    const out = new Uint8Array(count)
-    for (let block = 0; block < values.length; block += 1) {
+    const length = count === 0 ? 0 : Math.floor((first + count - 1) / SUBSET_BLOCK) - firstBlock + 1
+    const values = readWords(this.#stream("subset"), Uint16Array, firstBlock, length)
+    const blocks: SubsetBlock[] = []
+    for (let block = 0; block < length; block += 1) {
       const value = values[block] ?? 0
       if (value >= subset + decoys) continue
-      const from = (firstBlock + block) * SUBSET_BLOCK - first
-      out.fill(value < subset ? CODE : DECOY, Math.max(0, from), from + SUBSET_BLOCK)
+      const from = (firstBlock + block) * SUBSET_BLOCK
+      const end = Math.min(from + SUBSET_BLOCK, first + count)
+      const isCode = value < subset
+      const last = blocks.at(-1)
+      if (last !== undefined && last.isCode === isCode && last.first + last.count === from)
+        blocks[blocks.length - 1] = { ...last, count: end - last.first }
+      else blocks.push({ first: Math.max(from, first), count: end - Math.max(from, first), isCode })
+    }
+    return blocks
+  }
+
+  /** The same as one byte a weight: `CODE` inside of S, `DECOY` for a decoy, 0 for neither. */
+  subset(first: number, count: number, parameters: MarkParameters): Uint8Array {
+    const out = new Uint8Array(count)
+    for (const block of this.blocks(first, count, parameters)) {
+      const from = block.first - first
+      out.fill(block.isCode ? CODE : DECOY, from, from + block.count)
     }
     return out
   }
 
-  /** u32 little-endian a weight: what filler is made of. */
-  fill(first: number, count: number): Uint32Array {
-    return readWords(this.#stream("base-fill"), Uint32Array, first, count)
+  /** u32 little-endian a weight of the blocks, one block behind the other: what filler is made of. */
+  fillers(blocks: readonly WeightRange[]): Uint32Array {
+    const bytes = this.#stream("base-fill").gather(
+      blocks.map(({ first, count }) => ({ offset: first * 4, length: count * 4 })),
+    )
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
+  }
+
+  /** Code bits of a device in the blocks, one a weight, one block behind the other. */
+  bits(word: CodeWord, blocks: readonly WeightRange[]): Uint8Array {
+    const ranges = blocks.map(({ first, count }) => ({ offset: first, length: count }))
+    return codeWordBits(this.#stream("code-bias").gather(ranges), this.#word(word).gather(ranges))
   }
 
   close(): void {
@@ -91,6 +121,15 @@ export class TensorStreams {
     if (known !== undefined) return known
     const stream = this.#open(label)
     this.#streams.set(label, stream)
+    return stream
+  }
+
+  #word({ device, attempt }: CodeWord): KeyStream {
+    const name = `${device}/${attempt}`
+    const known = this.#words.get(name)
+    if (known !== undefined) return known
+    const stream = this.#open("code-word", codeWordContext(device, attempt))
+    this.#words.set(name, stream)
     return stream
   }
 

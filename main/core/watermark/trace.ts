@@ -28,6 +28,7 @@ import { measureOriginal, readWholeCanonical, type OriginalTensor } from "./orig
 import { MAX_TRIES, parametersDigest, type MarkPlan, type PlannedTensor } from "./plan.ts"
 import { scoreResiduals } from "./residual.ts"
 import { TensorStreams } from "./streams.ts"
+import { runInTurns } from "./work.ts"
 
 /** A model that can be read: its graph and the files its values stand in. */
 export interface ReadableModel {
@@ -58,7 +59,7 @@ export interface TraceOptions {
   /** Owner tests that are made in this matter: ledger models tried, times commitments (WATERMARK 5.4). */
   readonly ownerTests: number
   readonly sum: SumCodeWords
-  /** Called between tensors with how many weights are done, so that others get their turn; may throw to end the work. */
+  /** Called while aligning (with 0) and between tensors with how many weights are done, so that others get their turn; may throw to end the work. */
   readonly pause?: (weights: number) => Promise<void>
 }
 
@@ -126,7 +127,7 @@ export class Tracer {
   /** Throws what reading the suspect throws; one that has nothing to do with the original gives p = 1. */
   async trace(suspect: ReadableModel, { copies, ownerTests, sum, pause }: TraceOptions): Promise<Traced> {
     const other = await readNetwork(suspect.graph, suspect.files)
-    const layers = resync(this.#network, other)
+    const layers = await runInTurns(resync(this.#network, other), async () => pause?.(0))
     const scored: Scored[] = []
     for (const tensor of this.#tensors) {
       await pause?.(scored.reduce((total, { traced }) => total + traced.weights, 0))

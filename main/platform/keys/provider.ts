@@ -1,4 +1,5 @@
 /** What a place for private keys has to offer. One folder each; `store.ts` puts them behind the port. */
+import type { KeyObject } from "node:crypto"
 import { AppError } from "../../contract/errors.ts"
 import type { DoctorCheck } from "../../contract/schema/doctor.ts"
 import type { Key } from "../../contract/schema/keys.ts"
@@ -17,6 +18,8 @@ export interface KeyProvider {
   readonly name: Key["provider"]
   /** Throws KEY_PURPOSE for a purpose or algorithm this place cannot have. */
   create(wanted: NewKey): Promise<MadeKey>
+  /** Keeps a key that came from a file. Only places that hold bytes have it. */
+  keep?(wanted: NewKey, key: KeyObject): Promise<MadeKey>
   remove(key: KeyRecord): Promise<void>
   /** Of a signing or attestation key; see KeyStore. */
   sign(key: KeyRecord, message: Uint8Array): Promise<Uint8Array>

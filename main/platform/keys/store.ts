@@ -1,12 +1,14 @@
 /** All keys of a workspace, whatever provider holds them. */
 import path from "node:path"
 import { AppError } from "../../contract/errors.ts"
+import type { FileRef } from "../../contract/schema/base.ts"
 import type { Key } from "../../contract/schema/keys.ts"
+import type { CredentialFile } from "../../core/attest/credential-file.ts"
 import { toUncompressed } from "../../core/age/p256.ts"
 import type { KeyStore, NewKey } from "../../services/ports/keys.ts"
 import { checkName, Records } from "../workspace/records.ts"
 import { fingerprintOf } from "./public-key.ts"
-import type { KeyProvider } from "./provider.ts"
+import type { KeyProvider, MadeKey } from "./provider.ts"
 import { keyRecordSchema, toKey, type KeyRecord } from "./record.ts"
 
 const PURPOSES = ["signing", "device", "attestation", "authority"] as const
@@ -26,7 +28,13 @@ export function keyRecords(folder: string): KeyRecords {
   }
 }
 
-export function keyStore(records: KeyRecords, providers: readonly KeyProvider[], now: () => Date): KeyStore {
+/** `readCredential` opens a credential file, asking for its passphrase if it has one. */
+export function keyStore(
+  records: KeyRecords,
+  providers: readonly KeyProvider[],
+  now: () => Date,
+  readCredential: (file: FileRef) => Promise<CredentialFile>,
+): KeyStore {
   const providerOf = (name: Key["provider"]): KeyProvider => {
     const provider = providers.find((candidate) => candidate.name === name)
     if (provider === undefined)
@@ -39,31 +47,57 @@ export function keyStore(records: KeyRecords, providers: readonly KeyProvider[],
     return { record, provider: providerOf(record.provider) }
   }
 
+  const checkFree = async ({ purpose, name }: NewKey): Promise<void> => {
+    checkName(name)
+    if (await records[purpose].has(name))
+      throw new AppError("KEY_EXISTS", `${name} exists already in this workspace`)
+  }
+  const add = async (
+    wanted: NewKey,
+    provider: KeyProvider,
+    { assurance, ...made }: MadeKey,
+  ): Promise<Key> => {
+    const record: KeyRecord = {
+      name: wanted.name,
+      purpose: wanted.purpose,
+      provider: provider.name,
+      ...made,
+      assurance: assurance.level,
+      evidence: [...assurance.evidence],
+      fingerprint: fingerprintOf(made),
+      createdAt: now().toISOString(),
+    }
+    try {
+      await records[wanted.purpose].add(wanted.name, record)
+    } catch (error) {
+      await provider.remove(record)
+      throw error
+    }
+    return toKey(record)
+  }
+
   return {
     async create(wanted) {
-      checkName(wanted.name)
       checkPurpose(wanted)
-      if (await records[wanted.purpose].has(wanted.name))
-        throw new AppError("KEY_EXISTS", `${wanted.name} exists already in this workspace`)
+      await checkFree(wanted)
       const provider = providerOf(wanted.place.provider)
-      const { assurance, ...made } = await provider.create(wanted)
-      const record: KeyRecord = {
-        name: wanted.name,
-        purpose: wanted.purpose,
-        provider: provider.name,
-        ...made,
-        assurance: assurance.level,
-        evidence: [...assurance.evidence],
-        fingerprint: fingerprintOf(made),
-        createdAt: now().toISOString(),
+      return add(wanted, provider, await provider.create(wanted))
+    },
+    async import({ name, file, passphrase }) {
+      const place = { provider: "software", passphrase } as const
+      const wanted: NewKey = { name, purpose: "signing", algorithm: "P-256", place }
+      await checkFree(wanted)
+      const { privateKey, chain } = await readCredential(file)
+      if (privateKey === null) throw new AppError("KEY_UNREADABLE", "the file holds no private key")
+      const provider = providerOf("software")
+      if (provider.keep === undefined) throw new AppError("INTERNAL", "files cannot keep a key")
+      const made = await provider.keep(wanted, privateKey)
+      // What was made elsewhere may have copies there.
+      const evidence = [...made.assurance.evidence, "the key was made elsewhere and brought in from a file"]
+      return {
+        key: await add(wanted, provider, { ...made, assurance: { ...made.assurance, evidence } }),
+        chain,
       }
-      try {
-        await records[wanted.purpose].add(wanted.name, record)
-      } catch (error) {
-        await provider.remove(record)
-        throw error
-      }
-      return toKey(record)
     },
     async list() {
       const all = await Promise.all(PURPOSES.map(async (purpose) => records[purpose].list()))

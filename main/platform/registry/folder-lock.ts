@@ -10,17 +10,17 @@ import { AppError } from "../../contract/errors.ts"
 const PATIENCE_MS = 60_000
 const SQLITE_BUSY = 5
 
-/** Runs `work` while nobody else holds the lock on `file`. Throws REGISTRY_BUSY, OUTPUT_UNWRITABLE. */
+/** Runs `work` while nobody else holds the lock on `file`. Throws `busy` (REGISTRY_BUSY unless given), OUTPUT_UNWRITABLE. */
 export async function withFolderLock<T>(
   file: string,
   signal: AbortSignal,
   work: () => Promise<T>,
+  busy = () => new AppError("REGISTRY_BUSY", "another process holds the folder's index"),
 ): Promise<T> {
   const lock = openLock(file)
   try {
     for (const deadline = performance.now() + PATIENCE_MS; !tryLock(lock);) {
-      if (performance.now() > deadline)
-        throw new AppError("REGISTRY_BUSY", "another process holds the folder's index")
+      if (performance.now() > deadline) throw busy()
       // Unequal waits, so that waiters do not meet again.
       await delay(2 + Math.random() * 20, undefined, { signal })
     }

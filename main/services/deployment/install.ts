@@ -1,6 +1,6 @@
 /** Two slots and one switch: a new package is on trial until somebody commits it, and the last good one is never touched. */
 import { AppError, toAppError, type ErrorCode } from "../../contract/errors.ts"
-import type { DeploymentStatus, Install, Slot } from "../../contract/schema/deployment.ts"
+import type { DeploymentStatus, Install, InstalledPackage, Slot } from "../../contract/schema/deployment.ts"
 import type { Device } from "../../contract/schema/keys.ts"
 import type { Verdict } from "../../contract/schema/verify.ts"
 import type { Judged } from "../../core/policy/deployment.ts"
@@ -8,10 +8,11 @@ import { Checklist } from "../checklist.ts"
 import type { JobContext } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
 import { verify } from "../verify.ts"
+import { checkSlot, findDeployed } from "./deployed.ts"
 import { checkHealth } from "./health.ts"
 import { writeReceipt } from "./receipts.ts"
 import { activeSlot, keepState, otherOf, readState, statusOf, type DeviceState } from "./state.ts"
-import { judgeKept } from "./sync.ts"
+import { judgeKept } from "./judge.ts"
 
 /** Puts what was fetched into the slot that is not in use, switches, and switches back by itself when it is not healthy. */
 export async function installDevice(
@@ -113,6 +114,15 @@ export async function deviceStatus(ports: Ports, name: string): Promise<Deployme
   return statusOf(ports, device, await readState(ports, device))
 }
 
+/** The file a device under deployment runs, judged now. Throws DEVICE_NOT_PROVISIONED for any other device. */
+export async function installedPackage(ports: Ports, name: string): Promise<InstalledPackage> {
+  const device = await ports.devices.find(name)
+  await readState(ports, device)
+  const deployed = await findDeployed(ports, device)
+  if (deployed === null) throw new AppError("SLOT_EMPTY", `nothing is installed on ${name}`)
+  return { release: deployed.slot.release, file: await slotFile(ports, deployed.slot) }
+}
+
 /** Everything about what this device runs, or is about to, judged again now: repositories, floors, signatures, every byte. */
 export async function verifyDevice(ports: Ports, name: string, job: JobContext): Promise<Verdict> {
   const device = await ports.devices.find(name)
@@ -125,17 +135,10 @@ export async function verifyDevice(ports: Ports, name: string, job: JobContext):
     "10.4",
     "Director and release managers agree, nothing is old",
     async () => {
-      const value = await judgeKept(ports, device, state)
-      const { deployment } = value
-      if (deployment === null)
-        throw new AppError("DEPLOYMENT_NONE", "the director lets this device run nothing")
-      if (value.revoked.includes(slot.package))
-        throw new AppError("PACKAGE_REVOKED", "the release managers revoked this package")
-      const { release, counter, expires } = deployment
-      if (deployment.ociManifest !== slot.package) {
-        await checkNotBelowFloor(ports, device, slot)
+      const value = await checkSlot(ports, device, state, slot)
+      const { release = "", counter = 0, expires = "", ociManifest = "" } = value.deployment ?? {}
+      if (ociManifest !== slot.package)
         return { value, reason: `${slot.release} is in use, the director wants ${release}` }
-      }
       return { value, reason: `${release}, counter ${counter}, holds until ${expires}` }
     },
   )
@@ -179,16 +182,6 @@ async function returnToLastGood(
   await keepState(ports, device, next)
   await writeReceipt(ports, device, next, slot, code === null ? "returned" : "failed", code)
   return next
-}
-
-/** An old copy of the disk has an old slot; the floor is elsewhere. */
-async function checkNotBelowFloor(ports: Ports, device: Device, slot: Slot): Promise<void> {
-  const floors = await ports.floors.read(device)
-  if (slot.counter < floors.deployment || slot.releaseCounter < floors.release)
-    throw new AppError(
-      "DEPLOYMENT_REPLAYED",
-      `${slot.release} has counter ${slot.counter}, the device is at ${floors.deployment}`,
-    )
 }
 
 async function slotFile(ports: Ports, { file }: Slot) {

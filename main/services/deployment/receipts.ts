@@ -1,12 +1,18 @@
 /** What a device says it did, signed by it: collected here, carried to the desk, checked there. */
 import { z } from "zod"
-import { errorCodes, type ErrorCode } from "../../contract/errors.ts"
+import { AppError, errorCodes, type ErrorCode } from "../../contract/errors.ts"
 import type { Device } from "../../contract/schema/keys.ts"
 import type { Slot } from "../../contract/schema/deployment.ts"
 import { signStatement } from "../../core/attest/attestation.ts"
 import { readBundle } from "../../core/attest/bundle.ts"
-import { attestationType, readStatement, toStatementBytes } from "../../core/attest/statement.ts"
-import { toHex } from "../../core/bytes/bytes.ts"
+import { RECEIPT_PCRS, receiptQuestion, receiptQuoteSchema } from "../../core/attest/receipt-quote.ts"
+import {
+  attestationType,
+  readStatement,
+  toStatementBytes,
+  type JsonObject,
+} from "../../core/attest/statement.ts"
+import { toBase64, toHex } from "../../core/bytes/bytes.ts"
 import { sha256Digest } from "../../core/oci/manifest.ts"
 import { MEDIA } from "../../core/oci/media-types.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
@@ -37,6 +43,8 @@ export const receiptSchema = z.looseObject({
   time: z.string(),
   floorLevel: z.string(),
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
+  /** Of a device whose TPM was enrolled. */
+  quote: receiptQuoteSchema.optional(),
 })
 
 export async function writeReceipt(
@@ -49,6 +57,8 @@ export async function writeReceipt(
 ): Promise<void> {
   const { signer } = await chooseSigningKey(ports, state.receiptKey)
   const time = effectiveNow(ports, state).toISOString()
+  const nonce = toHex(ports.random(16))
+  const quote = await quoteOf(ports, device, { package: slot.package, nonce, counter: slot.counter, result })
   const statement = toStatementBytes({
     subjects: [{ name: "", digest: { sha256: slot.package.slice("sha256:".length) } }],
     predicateType: attestationType("receipt"),
@@ -64,11 +74,32 @@ export async function writeReceipt(
       time,
       createdAt: time,
       floorLevel: await ports.floors.level(device),
-      nonce: toHex(ports.random(16)),
+      nonce,
+      ...(quote !== null && { quote }),
     },
   })
   const bytes = await signStatement(statement, signer)
   await ports.documents.write(`${folderOf(device)}/receipts/${sha256Digest(bytes).slice(7)}.json`, bytes)
+}
+
+/**
+ * By the attestation key that `device init` made in the device's TPM; `null` for a device without one. A TPM that cannot answer
+ * now leaves the receipt without its word: what was done is done, and the desk sees the difference.
+ */
+async function quoteOf(
+  ports: Ports,
+  { name }: Device,
+  receipt: Parameters<typeof receiptQuestion>[0],
+): Promise<JsonObject | null> {
+  const key = (await ports.keys.list()).find((each) => each.purpose === "attestation" && each.name === name)
+  if (key?.provider !== "tpm2") return null
+  try {
+    const { attestation, signature } = await ports.attestor.quote(key, RECEIPT_PCRS, receiptQuestion(receipt))
+    return { attestation: toBase64(attestation), signature: toBase64(signature) }
+  } catch (error) {
+    if (error instanceof AppError && error.code.startsWith("TPM_")) return null
+    throw error
+  }
 }
 
 /** All receipts of a device as a .seal file of statements, for the way back. Returns their number. */

@@ -12,27 +12,25 @@ import { parseTrustedKeys } from "../../core/attest/trust.ts"
 import { sha256Digest } from "../../core/oci/manifest.ts"
 import { readSealFile } from "../../core/oci/seal-file.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
-import { ANY_HARDWARE, judgeDeployment, type Deployment, type Judged } from "../../core/policy/deployment.ts"
+import { ANY_HARDWARE, type Deployment, type Judged } from "../../core/policy/deployment.ts"
 import { TufClient } from "../../core/tuf/client.ts"
 import type { JobContext } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
 import { deliverReceipts } from "./deliver.ts"
+import { judge, judgeKept } from "./judge.ts"
 import { newsInSeal, type News } from "./news.ts"
 import { writeReceipt } from "./receipts.ts"
 import { newsInRegistry } from "./registry-news.ts"
-import { sealSources, type SealSources } from "./seal-source.ts"
+import { sealSources } from "./seal-source.ts"
 import {
   activeSlot,
-  effectiveNow,
   findState,
   keepReleaseIndex,
   folderOf,
   keepState,
-  keptSource,
   raisedFloor,
   readState,
   statusOf,
-  viewOf,
   type DeviceState,
 } from "./state.ts"
 
@@ -189,35 +187,6 @@ async function withNewWord(
   if (incoming === null || !isHeld(incoming, deployment)) return null
   const detail = isNew(incoming) ? `${release} is ready to install` : "nothing new"
   return settle(ports, device, { ...state, incoming: { ...incoming, ...said } }, detail)
-}
-
-/** What the device keeps, judged again: no other file is needed. */
-export async function judgeKept(ports: Ports, device: Device, state: DeviceState): Promise<Judged> {
-  return judge(ports, device, state, {
-    image: await keptSource(ports, device, "image"),
-    director: await keptSource(ports, device, "director"),
-  })
-}
-
-async function judge(
-  ports: Ports,
-  device: Device,
-  state: DeviceState,
-  sources: SealSources,
-): Promise<Judged> {
-  const deviceId = createDeviceId(device.recipient)
-  return judgeDeployment(
-    {
-      image: await viewOf(ports, device, "image", sources.image),
-      director: await viewOf(ports, device, "director", sources.director),
-    },
-    {
-      deviceId,
-      hardwareId: state.hardwareId,
-      floors: await ports.floors.read(device),
-      now: effectiveNow(ports, state),
-    },
-  )
 }
 
 async function fetchPackage(

@@ -31,7 +31,7 @@ import {
 } from "../../core/attest/enrolment/judge.ts"
 import { issueDeviceCertificate } from "../../core/attest/issue-certificate.ts"
 import { parseTrustedKeys } from "../../core/attest/trust.ts"
-import { toHex, wipe } from "../../core/bytes/bytes.ts"
+import { toBase64, toHex, wipe } from "../../core/bytes/bytes.ts"
 import { Checklist } from "../checklist.ts"
 import type { PendingChallenge } from "../ports/enrolment.ts"
 import type { Ports } from "../ports.ts"
@@ -186,6 +186,7 @@ async function issue(
       hardwareId: request.hardwareId,
       signingPem: toCertificatePem(signing),
       decryptionPem: decryption === null ? null : toCertificatePem(decryption),
+      ...(request.tpm !== null && { attestationKey: toBase64(request.tpm.attestationKey) }),
       evidence: [pending.evidence, ...list.checks.map(({ title, reason }) => `${title}: ${reason}`)],
     },
   }

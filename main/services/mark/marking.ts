@@ -11,6 +11,7 @@ import type { OriginalTensor } from "../../core/watermark/original.ts"
 import { OverlayMaker } from "../../core/watermark/overlay-maker.ts"
 import { MAX_TRIES } from "../../core/watermark/plan.ts"
 import type { CodeWord } from "../../core/watermark/streams.ts"
+import { toBase64 } from "../../core/bytes/bytes.ts"
 import type { JobContext } from "../jobs.ts"
 import { OpenLedger } from "../ledger/open-ledger.ts"
 import type { OpenModel } from "../model-input.ts"
@@ -164,20 +165,29 @@ export class Marking {
     }
   }
 
-  /** Writes down what leaves, before it can leave. */
-  async issue(copies: readonly { readonly word: CodeWord; readonly modelRoot: string }[]): Promise<void> {
+  /**
+   * Writes down what leaves, before it can leave. `receipt`: the signed statement about the commitment (a bundle); the first
+   * one of a plan stands in the ledger in front of its first copy.
+   */
+  async issue(
+    copies: readonly { readonly word: CodeWord; readonly modelRoot: string }[],
+    receipt: Uint8Array,
+  ): Promise<void> {
     const at = this.#ports.now().toISOString()
-    const { modelHash } = this.#planned.entry.plan
-    await this.#ledger.append(() =>
-      copies.map(({ word, modelRoot }): IssuedEntry => ({
+    const { commitment, plan } = this.#planned.entry
+    await this.#ledger.append(({ receipts }) => [
+      ...(receipts.has(commitment)
+        ? []
+        : [{ kind: "receipt" as const, commitment, bundle: toBase64(receipt), at }]),
+      ...copies.map(({ word, modelRoot }): IssuedEntry => ({
         kind: "issued",
-        modelHash,
+        modelHash: plan.modelHash,
         ...word,
         mode: this.#mode,
         modelRoot,
         at,
       })),
-    )
+    ])
   }
 
   /** When a backup of the ledger was last written; null when there never was one. */

@@ -1,5 +1,5 @@
 /** Private keys, wherever they live: file, secret store, TPM, token. Private bytes never cross this port. */
-import type { Assurance } from "../../contract/schema/base.ts"
+import type { Assurance, FileRef } from "../../contract/schema/base.ts"
 import type { DoctorCheck } from "../../contract/schema/doctor.ts"
 import type { Key, KeyPlace } from "../../contract/schema/keys.ts"
 import type { Identity } from "../../core/age/recipient.ts"
@@ -21,6 +21,16 @@ export interface KeyAssurance {
 export interface KeyStore {
   /** Throws KEY_EXISTS, NAME_INVALID, KEY_PURPOSE, and what the provider of `place` refuses. */
   create(wanted: NewKey): Promise<Key>
+  /**
+   * Takes over a signing key from a credential file (PKCS#12 or PEM; P-256 or RSA of 2048 bits or more) and gives the certificates
+   * beside it, DER, the key's own first. Throws what readCredentialFile and `create` throw, and KEY_PURPOSE for another key.
+   */
+  import(wanted: {
+    readonly name: string
+    readonly file: FileRef
+    /** Whether the key gets a passphrase of its own. */
+    readonly passphrase: boolean
+  }): Promise<{ readonly key: Key; readonly chain: readonly Uint8Array[] }>
   list(): Promise<readonly Key[]>
   /** Throws KEY_NOT_FOUND. Without a purpose a signing key goes first, then a device key. */
   find(name: string, purpose?: Key["purpose"]): Promise<Key>

@@ -2,12 +2,13 @@
 import { AppError } from "../../contract/errors.ts"
 import type { Pushed, PushRequest } from "../../contract/schema/registry.ts"
 import { wipe } from "../../core/bytes/bytes.ts"
-import { grantTag, releaseSecret } from "../../core/oci/grant-tag.ts"
+import { deviceThumbprint, grantTag, releaseSecret } from "../../core/oci/grant-tag.ts"
 import type { Blob, Descriptor, Digest } from "../../core/oci/manifest.ts"
 import { EMPTY_CONFIG, EMPTY_CONFIG_BYTES, MEDIA } from "../../core/oci/media-types.ts"
 import { releaseIndex } from "../../core/oci/release-index.ts"
 import { readSealManifests, type SealManifest } from "../../core/oci/seal-manifests.ts"
 import { SHARED_TAG, trustDocuments, trustTag } from "../../core/oci/trust-manifest.ts"
+import { issuedFor } from "../issued-grants.ts"
 import type { JobContext } from "../jobs.ts"
 import type { OpenFile, Ports } from "../ports.ts"
 import type { Repository } from "../ports/registry.ts"
@@ -34,7 +35,7 @@ export async function push(ports: Ports, request: PushRequest, job: JobContext):
       job,
     )
     await transfer.run()
-    const grants = await tagGrants(ports, repository, parts.grants, top.descriptor.digest)
+    const grants = await tagGrants(ports, repository, parts, top.descriptor.digest)
     // Whoever finds a tag finds all it stands for: the release's comes when all of it is there, the words to devices last.
     await file.checkUnchanged()
     if (parts.packages.length > 0 && (await repository.manifestDigest(request.tag)) !== top.descriptor.digest)
@@ -198,13 +199,18 @@ class Transfer {
 async function tagGrants(
   ports: Ports,
   repository: Repository,
-  grants: readonly SealManifest[],
+  { grants, packages }: Parts,
   release: Digest,
 ): Promise<Pushed["grants"]> {
   const workspaceSecret = await ports.pushes.secret()
   const secret = releaseSecret(workspaceSecret, release)
   try {
-    const tagged = grants.map(({ blob }) => ({ blob, tag: grantTag(secret, blob.descriptor.digest) }))
+    const devices = await thumbprints(ports, packages)
+    const tagged = grants.map(({ blob }) => {
+      const { digest } = blob.descriptor
+      const stands = devices.get(digest) ?? Buffer.from(digest.slice("sha256:".length), "hex")
+      return { blob, tag: grantTag(secret, stands) }
+    })
     await inParallel(tagged, MANIFESTS_AT_ONCE, async ({ blob, tag }) => {
       const below = repository.below("grants")
       if ((await below.manifestDigest(tag)) !== blob.descriptor.digest) await below.putManifest(blob, tag)
@@ -213,4 +219,20 @@ async function tagGrants(
   } finally {
     wipe(workspaceSecret, secret)
   }
+}
+
+/** By grant digest: the devices of the grants this workspace issued. Of a file from elsewhere it knows none. */
+async function thumbprints(
+  ports: Ports,
+  packages: readonly SealManifest[],
+): Promise<ReadonlyMap<Digest, Uint8Array>> {
+  const recipients = new Map((await ports.devices.list()).map(({ name, recipient }) => [name, recipient]))
+  const found = new Map<Digest, Uint8Array>()
+  for (const { blob } of packages) {
+    for (const { grant, device } of await issuedFor(ports, blob.descriptor.digest)) {
+      const recipient = recipients.get(device)
+      if (recipient !== undefined) found.set(grant, deviceThumbprint(recipient))
+    }
+  }
+  return found
 }

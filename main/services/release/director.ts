@@ -1,14 +1,26 @@
 /** The director's word to each device: made for a whole ring in one step, signed by a key that signs alone. */
 import { z } from "zod"
 import { createDeviceId } from "../../core/policy/device-id.ts"
-import { toDeployment, type Deployment, type DeploymentTarget } from "../../core/policy/deployment.ts"
+import {
+  deploymentTargetSchema,
+  toDeployment,
+  type Deployment,
+  type DeploymentTarget,
+} from "../../core/policy/deployment.ts"
+import { releasePath } from "../../core/policy/release.ts"
 import { toSnapshot, toTimestamp } from "../../core/tuf/fresh.ts"
 import { parseMetadata } from "../../core/tuf/metadata.ts"
 import { expiryAfter, type TrustPlan } from "../../core/tuf/plan.ts"
 import { toMetadataBytes } from "../../core/tuf/signing.ts"
+import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
-import { signAlone, type OwnKeys } from "../trust/own-keys.ts"
+import { inParallel } from "../registry/in-parallel.ts"
+import { ownKeys, signAlone, type OwnKeys } from "../trust/own-keys.ts"
+import { currentPlan } from "../trust/publish.ts"
 import { Repository } from "../trust/repository.ts"
+
+/** Words that are signed and written at a time. */
+export const AT_ONCE = 16
 
 /** What a device is told; `release` null: to run nothing. */
 export interface Order {
@@ -51,11 +63,35 @@ export async function direct(ports: Ports, plan: TrustPlan, own: OwnKeys, order:
   return expires
 }
 
+/**
+ * The last word to every device again, signed by the keys the director has now: after its keys changed, or to hold longer. A
+ * device goes on with what it runs. Nothing is said to a device that never heard anything, and nothing at all where the
+ * director's keys are elsewhere. Returns how many were told.
+ */
+export async function redirectFleet(ports: Ports): Promise<number> {
+  const plan = await currentPlan(ports)
+  const own = await ownKeys(ports)
+  const { director } = plan.roles
+  if (director.keys.filter(({ keyId }) => own.has(keyId)).length < director.threshold) return 0
+  let told = 0
+  await inParallel(await ports.devices.list(), AT_ONCE, async ({ recipient }) => {
+    const deviceId = createDeviceId(recipient)
+    const word = await directedAt(ports, deviceId, await deviceRepository(ports, deviceId).timestampVersion())
+    if (word === null) return
+    await direct(ports, plan, own, { recipient, ring: word.ring, target: word.target })
+    told += 1
+  })
+  if (told > 0) await logAct(ports, { act: "direct", what: `${told} devices told again`, digests: [] })
+  return told
+}
+
+const targetSchema = z.looseObject({
+  length: z.number(),
+  hashes: z.looseObject({ sha256: z.string() }),
+  custom: deploymentTargetSchema,
+})
 const signedSchema = z.looseObject({
-  targets: z.record(
-    z.string(),
-    z.looseObject({ custom: z.looseObject({ ociManifest: z.string(), grant: z.string() }) }),
-  ),
+  targets: z.record(z.string(), targetSchema),
   "x-sealwright-deployment": z.looseObject({ counter: z.number(), ring: z.string() }),
 })
 
@@ -65,6 +101,8 @@ export interface Directed extends Pick<Deployment, "counter" | "ring"> {
   readonly package: string | null
   readonly grant: string | null
   readonly expires: string
+  /** What it takes to say the same again. */
+  readonly target: Order["target"]
 }
 
 export async function lastDirected(ports: Ports, deviceId: string): Promise<Directed | null> {
@@ -95,9 +133,21 @@ async function directedAt(ports: Ports, deviceId: string, version: number): Prom
   return {
     counter: head.counter,
     ring: head.ring,
-    release: entry === undefined ? null : entry[0].replace(/^releases\//, ""),
+    release: entry === undefined ? null : entry[0].slice(releasePath("").length),
     package: entry?.[1].custom.ociManifest ?? null,
     grant: entry?.[1].custom.grant ?? null,
     expires: signed.expires,
+    target: entry === undefined ? null : toTarget(...entry),
+  }
+}
+
+function toTarget(path: string, entry: z.infer<typeof targetSchema>): Order["target"] {
+  const { deviceId, encryption, ...custom } = entry.custom
+  void [deviceId, encryption]
+  return {
+    release: path.slice(releasePath("").length),
+    length: entry.length,
+    sha256: entry.hashes.sha256,
+    custom,
   }
 }

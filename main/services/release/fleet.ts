@@ -5,9 +5,10 @@ import type { FleetDevice, Imported } from "../../contract/schema/release.ts"
 import type { FileRef } from "../../contract/schema/base.ts"
 import { readAttestation, type Attestation } from "../../core/attest/attestation.ts"
 import { readCertificatePem } from "../../core/attest/certificate-pem.ts"
+import { checkReceiptQuote, receiptQuestion } from "../../core/attest/receipt-quote.ts"
 import { attestationType } from "../../core/attest/statement.ts"
 import { parseTrustedKeys, type TrustedKeys } from "../../core/attest/trust.ts"
-import { toUtf8 } from "../../core/bytes/bytes.ts"
+import { parseBase64, toBase64, toUtf8 } from "../../core/bytes/bytes.ts"
 import { readAll } from "../../core/bytes/source.ts"
 import { parseManifest, sha256Digest, type Digest } from "../../core/oci/manifest.ts"
 import { MEDIA } from "../../core/oci/media-types.ts"
@@ -15,7 +16,9 @@ import { readSealFile } from "../../core/oci/seal-file.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
 import { readJson } from "../../core/policy/release.ts"
 import { receiptSchema } from "../deployment/receipts.ts"
+import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
+import { findPlan } from "../trust/publish.ts"
 import type { Repository } from "../ports/registry.ts"
 import { grantsOf, lastDirected } from "./director.ts"
 
@@ -54,6 +57,7 @@ export async function importReceipts(ports: Ports, ref: FileRef): Promise<Import
       if (predicateType === attestationType("receipt"))
         receipts.push(await takeReceipt(ports, bytes, trust, names, "unknown"))
     }
+    await logReceipts(ports, receipts)
     return { receipts }
   } finally {
     await file.close()
@@ -75,7 +79,16 @@ export async function collectReceipts(ports: Ports, repository: Repository): Pro
         receipts.push(await takeReceipt(ports, bytes, trust, names, deviceId))
     }
   }
+  await logReceipts(ports, receipts)
   return { receipts }
+}
+
+/** Only what is new: looking again is no act. A workspace without a trust root has no log. */
+async function logReceipts(ports: Ports, receipts: Imported["receipts"]): Promise<void> {
+  const count = (wanted: string) => receipts.filter(({ result }) => result === wanted).length
+  const [taken, refused] = [count("taken"), count("refused")]
+  if (taken + refused === 0 || (await findPlan(ports)) === null) return
+  await logAct(ports, { act: "receipts", what: `${taken} taken, ${refused} refused`, digests: [] })
 }
 
 /** `deviceId`: whom a refusal is counted with. */
@@ -87,7 +100,8 @@ async function takeReceipt(
   deviceId: string,
 ): Promise<Imported["receipts"][number]> {
   try {
-    const { receipt, device } = readReceipt(bytes, trust, ports.now())
+    const { receipt, device, packageDigest } = readReceipt(bytes, trust, ports.now())
+    await checkQuote(ports, receipt, packageDigest)
     const isNew = await keepReceipt(ports, receipt, bytes)
     return { device: names.get(device) ?? device, result: isNew ? "taken" : "known", reason: "" }
   } catch (error) {
@@ -126,7 +140,11 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
       counter: word?.counter ?? 0,
       running: lastGood?.release ?? null,
       state: stateOf(word, last, lastGood),
-      receipts: { good: receipts.length, refused },
+      receipts: {
+        good: receipts.length,
+        refused,
+        quoted: receipts.filter(({ quote }) => quote !== undefined).length,
+      },
       reportedAt: last?.time ?? null,
       detail: last?.detected ?? "",
     })
@@ -150,7 +168,7 @@ function readReceipt(
   bytes: Uint8Array,
   trust: TrustedKeys,
   now: Date,
-): { readonly receipt: Receipt; readonly device: string } {
+): { readonly receipt: Receipt; readonly device: string; readonly packageDigest: string } {
   const attestation: Attestation = readAttestation(bytes, trust, now)
   if (attestation.statement.predicateType !== attestationType("receipt"))
     throw new AppError("SIGNATURE_MISMATCH", "the statement is not a receipt")
@@ -158,7 +176,19 @@ function readReceipt(
   if (!parsed.success) throw new AppError("SIGNATURE_MALFORMED", "the receipt has another form")
   if (parsed.data.deviceId !== attestation.signedBy.label)
     throw new AppError("SIGNATURE_MISMATCH", "a device signed a receipt of another one")
-  return { receipt: parsed.data, device: parsed.data.deviceId }
+  const sha256 = attestation.statement.subjects[0]?.digest["sha256"] ?? ""
+  return { receipt: parsed.data, device: parsed.data.deviceId, packageDigest: `sha256:${sha256}` }
+}
+
+/** A quote there is has to be right. Of a device whose TPM the desk does not know it says nothing, and is refused. */
+async function checkQuote(ports: Ports, receipt: Receipt, packageDigest: string): Promise<void> {
+  const { quote, deviceId, nonce, counter, result } = receipt
+  if (quote === undefined) return
+  const device = (await ports.devices.list()).find(({ recipient }) => createDeviceId(recipient) === deviceId)
+  const key = parseBase64(device?.enrolment?.attestationKey ?? "")
+  if (key === null || key.length === 0)
+    throw new AppError("ATTESTATION_REFUSED", "the desk knows no TPM of the device that quotes")
+  checkReceiptQuote(quote, key, receiptQuestion({ package: packageDigest, nonce, counter, result }))
 }
 
 /** By its nonce: the same receipt twice, or a copy with the same nonce, counts once. */
@@ -167,9 +197,18 @@ async function keepReceipt(ports: Ports, receipt: Receipt, bytes: Uint8Array): P
   if ((await ports.documents.read(name)) !== null) return false
   await ports.documents.write(
     name,
-    toUtf8(JSON.stringify({ receipt, bundle: Buffer.from(bytes).toString("utf8") })),
+    toUtf8(JSON.stringify({ receipt: keepable(receipt), bundle: Buffer.from(bytes).toString("utf8") })),
   )
   return true
+}
+
+/** As JSON again: bytes of the quote are base64 there. */
+function keepable({ quote, ...rest }: Receipt) {
+  if (quote === undefined) return rest
+  return {
+    ...rest,
+    quote: { attestation: toBase64(quote.attestation), signature: toBase64(quote.signature) },
+  }
 }
 
 async function keepRefused(

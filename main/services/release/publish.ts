@@ -5,11 +5,12 @@ import { createDeviceId } from "../../core/policy/device-id.ts"
 import type { TrustPlan } from "../../core/tuf/plan.ts"
 import { issuedFor } from "../issued-grants.ts"
 import type { JobContext } from "../jobs.ts"
+import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
 import { changeTrust } from "../trust/change.ts"
 import { ownKeys } from "../trust/own-keys.ts"
 import { currentPlan } from "../trust/publish.ts"
-import { direct, lastDirected, type Order } from "./director.ts"
+import { AT_ONCE, direct, lastDirected, type Order } from "./director.ts"
 import { judgeGates } from "./gates.ts"
 import { findRing } from "./rings.ts"
 import {
@@ -20,9 +21,6 @@ import {
   type SignedRelease,
 } from "./signed-releases.ts"
 import { findRelease, keepRelease, openRelease, type OpenRelease } from "./store.ts"
-
-/** Words to devices that are signed and written at a time. */
-const AT_ONCE = 16
 
 export function publishTitle(name: string): string {
   return `release ${name}`
@@ -58,6 +56,11 @@ export async function publishRelease(
       expires = until.at(-1) ?? expires
       control.progress(done + batch.length)
     }
+    await logAct(ports, {
+      act: "publish",
+      what: `${name} to ${ring}, ${orders.length} devices`,
+      digests: [release.index.descriptor.digest],
+    })
     return {
       release: name,
       counter: signed.releaseCounter,
@@ -121,6 +124,7 @@ export async function revoke(ports: Ports, request: Revoke): Promise<Revoked> {
     const { recipient } = await ports.devices.find(request.name)
     const before = await lastDirected(ports, createDeviceId(recipient))
     await direct(ports, plan, await ownKeys(ports), { recipient, ring: before?.ring ?? "", target: null })
+    await logAct(ports, { act: "revoke", what: "one device runs nothing from now on", digests: [] })
     return { what: `device ${request.name}`, pending: null }
   }
   const signed = await signedReleases(ports)

@@ -15,10 +15,11 @@ export interface OpenReadable extends ReadableModel {
   readonly model: OpenModel
 }
 
-export async function openReadable(ports: Ports, file: FileRef): Promise<OpenReadable> {
+/** Reading it stops when the signal says so. */
+export async function openReadable(ports: Ports, file: FileRef, signal?: AbortSignal): Promise<OpenReadable> {
   const model = await openModel(ports.files, file)
   try {
-    const files = modelFiles(model)
+    const files = modelFiles(model, signal)
     return { model, files, graph: await readModelIndex(files(null), { nodes: true }) }
   } catch (error) {
     await model.close()

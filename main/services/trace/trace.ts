@@ -26,11 +26,12 @@ export async function trace(ports: Ports, request: TraceRequest, job: JobContext
   try {
     const ledger = await OpenLedger.open(ports)
     try {
-      const suspect = await openReadable(ports, request.suspect)
+      const suspect = await openReadable(ports, request.suspect, job.signal)
       try {
         const original = await openReadable(
           ports,
           request.original ?? (await findOriginal(ports, ledger, request.suspect)),
+          job.signal,
         )
         try {
           const { result, scores } = await examine(

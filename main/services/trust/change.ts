@@ -18,7 +18,10 @@ import {
   type Signed,
   type TrustPlan,
 } from "../../core/tuf/plan.ts"
+import { fingerprintOf } from "../../core/tuf/signing.ts"
+import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
+import { redirectFleet } from "../release/director.ts"
 import {
   documentOf,
   draftOf,
@@ -80,9 +83,25 @@ export async function settle(ports: Ports, draft: Draft): Promise<boolean> {
     await keepDraft(ports, draft)
     return false
   }
+  const before = await findPlan(ports)
   await publishDraft(ports, draft)
   await dropDraft(ports)
+  await logAct(ports, {
+    act: "trust",
+    what: draft.title,
+    digests: draft.documents.map(({ signed }) => `sha256:${fingerprintOf(signed)}`),
+  })
+  if (before !== null) await redirectAfter(ports, before)
   return true
+}
+
+/**
+ * Words of a director whose keys changed are worth nothing under its new root: they are said again by the new keys, so that
+ * nobody has to publish. Where those keys are not here, `trust refresh` does it in the workspace that has them.
+ */
+async function redirectAfter(ports: Ports, before: TrustPlan): Promise<void> {
+  const after = await currentPlan(ports)
+  if (differs(before, after, ["director"])) await redirectFleet(ports)
 }
 
 async function draftOfChange(

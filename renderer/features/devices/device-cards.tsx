@@ -45,7 +45,7 @@ export function DeviceCards({ devices }: { readonly devices: readonly Device[] }
 }
 
 function DeviceCard({ device }: { readonly device: Device }) {
-  const { name, recipient, recipientType, assurance, holdsKey, addedAt } = device
+  const { name, recipient, recipientType, assurance, holdsKey, addedAt, enrolment } = device
   return (
     <article className="sw-card sw-device" aria-label={name}>
       <div className="sw-card-head">
@@ -71,8 +71,13 @@ function DeviceCard({ device }: { readonly device: Device }) {
       <div className="sw-line">
         <Digest value={recipient} label={`public key of ${name}`} />
       </div>
-      <Text size="xs" c="dimmed" title={new Date(addedAt).toLocaleString()}>
-        added {agoText(addedAt)}
+      <Text
+        size="xs"
+        c="dimmed"
+        title={[new Date(addedAt).toLocaleString(), ...(enrolment?.evidence ?? [])].join("\n")}
+      >
+        {enrolment === null ? "added" : "enrolled"} {agoText(addedAt)}
+        {enrolment === null ? "" : `, hardware ${enrolment.hardwareId.slice(0, 16)}`}
       </Text>
     </article>
   )

@@ -1,14 +1,18 @@
 /** Devices: a card each, with how sure we are of its key. */
-import { Button, TextInput } from "@mantine/core"
+import { Button, Group, TextInput } from "@mantine/core"
 import { useDisclosure } from "@mantine/hooks"
-import { IconDeviceDesktop, IconPlus } from "@tabler/icons-react"
+import { IconCertificate, IconDeviceDesktop, IconPlus } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
-import { useDeferredValue, useMemo, useState } from "react"
+import { useDeferredValue, useEffect, useMemo, useState } from "react"
+import { enrolmentFile } from "../../api/enrolment-file.ts"
+import type { SentFile } from "../../api/files.ts"
 import { queries } from "../../api/queries.ts"
+import { useStore } from "../../api/store.ts"
 import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
 import { plural } from "../../ui/units.ts"
+import { EnrolmentDialog } from "./enrolment-dialog.tsx"
 import { AddDevice } from "./add-device.tsx"
 import { DeviceCards } from "./device-cards.tsx"
 
@@ -17,6 +21,9 @@ export function DevicesScreen() {
   const [search, setSearch] = useState("")
   const wanted = useDeferredValue(search.trim().toLowerCase())
   const [isAdding, adding] = useDisclosure(false)
+  const arrived = useStore(enrolmentFile)
+  const [dropped, setDropped] = useState<SentFile | null>(null)
+  const [isEnrolling, enrolling] = useDisclosure(false)
   const found = useMemo(
     () =>
       (data ?? []).filter(
@@ -24,10 +31,27 @@ export function DevicesScreen() {
       ),
     [data, wanted],
   )
+  // Taken out of the store at once, so that it is looked at once.
+  const { open: openEnrolment } = enrolling
+  useEffect(() => {
+    if (arrived === null) return
+    enrolmentFile.set(null)
+    setDropped(arrived)
+    openEnrolment()
+  }, [arrived, openEnrolment])
   const add = (
-    <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={adding.open}>
-      Add device…
-    </Button>
+    <Group gap="xs" wrap="nowrap">
+      <Button
+        variant="default"
+        leftSection={<IconCertificate size={16} aria-hidden />}
+        onClick={enrolling.open}
+      >
+        Enrol device…
+      </Button>
+      <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={adding.open}>
+        Add device…
+      </Button>
+    </Group>
   )
   return (
     <>
@@ -42,8 +66,8 @@ export function DevicesScreen() {
             title="No devices yet"
             action={add}
           >
-            A device is who may open a package. Add one by its public key, or make a software key to try
-            things on this computer.
+            A device is who may open a package. Enrol one to know where its keys live; add one by its public
+            key; or make a software key to try things on this computer.
           </Empty>
         </Page>
       ) : (
@@ -67,6 +91,14 @@ export function DevicesScreen() {
           <DeviceCards devices={found} />
         </Page>
       )}
+      <EnrolmentDialog
+        isOpen={isEnrolling}
+        dropped={dropped}
+        onClose={() => {
+          setDropped(null)
+          enrolling.close()
+        }}
+      />
       <AddDevice isOpen={isAdding} onClose={adding.close} />
     </>
   )

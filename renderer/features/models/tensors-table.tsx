@@ -2,6 +2,7 @@ import { TextInput } from "@mantine/core"
 import { useDeferredValue, useMemo, useState } from "react"
 import type { ModelSummary } from "../../../main/contract/schema/inspect.ts"
 import { DataTable, type Column } from "../../ui/data-table.tsx"
+import { StateBadge } from "../../ui/state.tsx"
 import { bytesText, shapeText } from "../../ui/units.ts"
 
 type Tensor = ModelSummary["tensors"][number]
@@ -68,5 +69,19 @@ const COLUMNS: readonly Column<Tensor & { readonly index: number }>[] = [
     width: "90px",
     value: ({ storage }) => storage,
     cell: ({ storage }) => storage,
+  },
+  {
+    id: "mark",
+    heading: "Can carry a mark",
+    width: "minmax(160px, 2fr)",
+    value: ({ mark }) => (mark === null ? 2 : mark.carries ? 0 : 1),
+    cell: ({ mark }) =>
+      mark === null ? (
+        <span title="Not a weight of a layer">–</span>
+      ) : mark.carries ? (
+        <StateBadge state="verified">yes</StateBadge>
+      ) : (
+        <span title={mark.why ?? ""}>{`no: ${mark.why ?? ""}`}</span>
+      ),
   },
 ]

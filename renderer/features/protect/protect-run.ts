@@ -1,6 +1,6 @@
 /** One run of Protect: mark, encrypt and sign, verify, measure; each step says how far it is and what it found. */
 import type { FileRef, Mode, Progress } from "../../../main/contract/schema/base.ts"
-import type { Mark } from "../../../main/contract/schema/mark.ts"
+import type { Mark, MarkRequest } from "../../../main/contract/schema/mark.ts"
 import type { Device } from "../../../main/contract/schema/keys.ts"
 import type { Protected } from "../../../main/contract/schema/protect.ts"
 import type { Validated } from "../../../main/contract/schema/validate.ts"
@@ -14,6 +14,7 @@ import { Store } from "../../api/store.ts"
 import type { StepLine } from "../../ui/step-bar.tsx"
 import { countText, percentText, plural } from "../../ui/units.ts"
 import { ensureDevices } from "./defaults.ts"
+import type { MarkChoice } from "./mark-choice.tsx"
 
 export interface ProtectOutcome {
   readonly file: FileRef
@@ -36,6 +37,9 @@ export interface ProtectChoice {
   readonly known: readonly Device[]
   readonly mode: Mode
   readonly signingKey: string | null
+  readonly mark: MarkChoice
+  /** What the grants allow; null allows everything. */
+  readonly policy: FileRef | null
 }
 
 type StepId = "mark" | "encrypt" | "sign" | "verify" | "measure"
@@ -105,6 +109,8 @@ async function run(choice: ProtectChoice, abort: AbortController, change: Change
           signingKey: choice.signingKey,
           escrow: [],
           mode: choice.mode,
+          mark: markOf(choice),
+          policy: choice.policy,
           output: { file: output.file, replace: false },
         },
         options,
@@ -132,6 +138,17 @@ async function run(choice: ProtectChoice, abort: AbortController, change: Change
     })
   await refresh("packages", "keys", "devices")
   return { file: output.file, made, verdict, measured, seconds: (performance.now() - startedAt) / 1000 }
+}
+
+function markOf({ mark, model }: ProtectChoice): MarkRequest | null {
+  if (mark === "off") return null
+  const onData = mark === "data" && model.data !== null
+  return {
+    calibration: onData ? (model.data?.file ?? null) : null,
+    labels: onData ? (model.labels?.file ?? null) : null,
+    normalise: onData ? model.normalise : null,
+    budget: null,
+  }
 }
 
 /** Everything before the first encryption prepares the mark. */

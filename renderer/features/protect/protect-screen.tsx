@@ -10,6 +10,7 @@ import { addModel, openModels, type OpenModel } from "../../api/open-models.ts"
 import { queries } from "../../api/queries.ts"
 import { go } from "../../api/router.ts"
 import { useStore, type Store } from "../../api/store.ts"
+import { ChooseJson, type ChosenFile } from "../../ui/choose-json.tsx"
 import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Facts, Page } from "../../ui/page.tsx"
@@ -17,6 +18,7 @@ import { TestData } from "../../ui/test-data.tsx"
 import { bytesText, countText, plural } from "../../ui/units.ts"
 import { defaultDevices, keepDevices } from "./defaults.ts"
 import { DeviceChoice } from "./device-choice.tsx"
+import { DEFAULT_MARK, MarkFields, type MarkChoice } from "./mark-choice.tsx"
 import { ProtectProgress } from "./protect-progress.tsx"
 import { startProtect, type ProtectRun } from "./protect-run.ts"
 
@@ -61,11 +63,25 @@ function Steps({ model, summary, devices, keys }: StepsProps) {
   const [mode, setMode] = useState<Mode>("individual")
   const signingKeys = keys.filter(({ purpose }) => purpose === "signing")
   const [signingKey, setSigningKey] = useState<string | null>(() => signingKeys[0]?.name ?? null)
+  const [mark, setMark] = useState<MarkChoice>(DEFAULT_MARK)
+  const [policy, setPolicy] = useState<ChosenFile | null>(null)
   const [run, setRun] = useState<Store<ProtectRun> | null>(null)
   const isReady = chosen.length > 0
+  // The test data may have been taken away since.
+  const markNow = mark === "data" && model.data === null ? "cautious" : mark
   const start = () => {
     keepDevices(chosen)
-    setRun(startProtect({ model, devices: chosen, known: devices, mode, signingKey }))
+    setRun(
+      startProtect({
+        model,
+        devices: chosen,
+        known: devices,
+        mode,
+        signingKey,
+        mark: markNow,
+        policy: policy?.file ?? null,
+      }),
+    )
   }
   if (run !== null) return <ProtectProgress model={model} run={run} onAgain={() => setRun(null)} />
   return (
@@ -99,11 +115,21 @@ function Steps({ model, summary, devices, keys }: StepsProps) {
           <div className="sw-columns">
             <Facts
               rows={[
-                ["Marked", "every copy, so that a leak can be traced to its device"],
+                ["Marked", <MarkFields key="mark" model={model} value={markNow} onChange={setMark} />],
                 ["Encrypted to", isReady ? plural(chosen.length, "device") : "choose a device first"],
                 [
                   "Signed with",
                   <SigningKey key="key" keys={signingKeys} value={signingKey} onChange={setSigningKey} />,
+                ],
+                [
+                  "Allowed",
+                  <ChooseJson
+                    key="policy"
+                    what="policy"
+                    none="everything, without limits"
+                    value={policy}
+                    onChange={setPolicy}
+                  />,
                 ],
                 ["Measured on", model.data?.name ?? "random inputs (no accuracy)"],
                 ["Written to", `${summary.name.replace(/\.(onnx|ort)$/i, "")}.seal`],

@@ -1,5 +1,5 @@
 /** Validate: plain and sealed side by side, as it happens. */
-import { Button, Loader, Select } from "@mantine/core"
+import { Button, Input, Loader, Select } from "@mantine/core"
 import { IconChartBar } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
@@ -10,6 +10,7 @@ import { openModels } from "../../api/open-models.ts"
 import { queries } from "../../api/queries.ts"
 import { go } from "../../api/router.ts"
 import { useStore, type Store } from "../../api/store.ts"
+import { ChooseJson, type ChosenFile } from "../../ui/choose-json.tsx"
 import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
@@ -52,6 +53,9 @@ export function ValidateScreen({ file }: { readonly file: FileRef | null }) {
   return <Choices key={entry.file} entry={entry} packages={packages.data} devices={devices.data} />
 }
 
+/** Nobody signs. No key has such a name. */
+const NOBODY = "\u0000"
+
 interface ChoicesProps {
   readonly entry: PackageEntry
   readonly packages: readonly PackageEntry[]
@@ -67,10 +71,22 @@ function Choices({ entry, packages, devices }: ChoicesProps) {
   const [modelFile, setModelFile] = useState<string | null>(
     () => (models.find(({ name }) => name === entry.model) ?? models[0])?.file ?? null,
   )
+  const signers = (useQuery(queries.keys).data ?? []).filter(({ purpose }) => purpose === "signing")
+  const [gate, setGate] = useState<ChosenFile | null>(null)
+  const [signingKey, setSigningKey] = useState<string>(NOBODY)
   const [run, setRun] = useState<Store<ValidationRun> | null>(null)
   const model = models.find(({ file }) => file === modelFile)
   const start = () => {
-    if (model !== undefined && device !== null) setRun(startValidation(entry, model, device))
+    if (model !== undefined && device !== null)
+      setRun(
+        startValidation({
+          entry,
+          model,
+          device,
+          gate: gate?.file ?? null,
+          signingKey: signingKey === NOBODY ? null : signingKey,
+        }),
+      )
   }
   return (
     <Page
@@ -109,6 +125,18 @@ function Choices({ entry, packages, devices }: ChoicesProps) {
           value={modelFile}
           onChange={setModelFile}
         />
+        <Select
+          label="Sign the result into the package"
+          data={[
+            { value: NOBODY, label: "no" },
+            ...signers.map(({ name, assurance }) => ({ value: name, label: `with ${name} (${assurance})` })),
+          ]}
+          value={signingKey}
+          onChange={(value) => setSigningKey(value ?? NOBODY)}
+        />
+        <Input.Wrapper label="Limits it has to keep" labelElement="div" size="xs">
+          <ChooseJson what="gate" none="identical outputs" value={gate} onChange={setGate} />
+        </Input.Wrapper>
         {model !== undefined && <TestData file={model.file} />}
       </div>
       {run !== null && <ValidationView run={run} />}

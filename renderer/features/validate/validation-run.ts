@@ -18,8 +18,18 @@ export interface ValidationRun {
   readonly cancel: () => void
 }
 
+export interface ValidationChoice {
+  readonly entry: PackageEntry
+  readonly model: OpenModel
+  readonly device: string
+  /** Limits the result has to keep; null asks for identical outputs alone. */
+  readonly gate: FileRef | null
+  /** The key that signs the result into the package; null signs nothing. */
+  readonly signingKey: string | null
+}
+
 /** Begins at once; the store follows it to its end. */
-export function startValidation(entry: PackageEntry, model: OpenModel, device: string): Store<ValidationRun> {
+export function startValidation(choice: ValidationChoice): Store<ValidationRun> {
   const abort = new AbortController()
   const store = new Store<ValidationRun>({
     progress: null,
@@ -30,7 +40,7 @@ export function startValidation(entry: PackageEntry, model: OpenModel, device: s
     failure: null,
     cancel: () => abort.abort(),
   })
-  run(entry, model, device, abort, store).then(
+  run(choice, abort, store).then(
     (result) => store.update((now) => ({ ...now, result })),
     (error: unknown) => store.update((now) => ({ ...now, failure: toFailure(error) })),
   )
@@ -38,9 +48,7 @@ export function startValidation(entry: PackageEntry, model: OpenModel, device: s
 }
 
 async function run(
-  entry: PackageEntry,
-  model: OpenModel,
-  device: string,
+  { entry, model, device, gate, signingKey }: ValidationChoice,
   abort: AbortController,
   store: Store<ValidationRun>,
 ): Promise<NonNullable<ValidationRun["result"]>> {
@@ -60,6 +68,8 @@ async function run(
           labels: model.data === null ? null : (model.labels?.file ?? null),
           normalise: model.normalise,
           batch: 1,
+          gate,
+          sign: signingKey === null ? null : { key: signingKey },
           report: { file: report.file, replace: false },
         },
         options,

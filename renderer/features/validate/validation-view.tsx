@@ -1,6 +1,7 @@
 import { Button, Group, Text } from "@mantine/core"
 import { fetchFile } from "../../api/files.ts"
 import { useStore, type Store } from "../../api/store.ts"
+import { ChecksList } from "../../ui/checks-list.tsx"
 import { showFailure } from "../../ui/confirm.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { LatencyChart, quantile } from "../../ui/latency-chart.tsx"
@@ -111,24 +112,49 @@ function Result({
   readonly now: ValidationRun
   readonly result: NonNullable<ValidationRun["result"]>
 }) {
-  const isGood = now.identicalRows === now.comparedRows
+  const isSame = now.identicalRows === now.comparedRows
+  const { signedBy, validation } = result.validated
+  const { gate } = validation
   return (
-    <Group gap="xs" className="sw-panel" role="status">
-      <StateBadge state={isGood ? "verified" : "refused"}>
-        {isGood ? "Sealing changed no output" : "Sealing changed outputs: do not ship this package"}
-      </StateBadge>
-      <Button
-        ml="auto"
-        onClick={() => void fetchFile(result.report, "view", "report.html").catch(showFailure)}
-      >
-        Open report
-      </Button>
-      <Button
-        variant="default"
-        onClick={() => void fetchFile(result.report, "save", "report.json").catch(showFailure)}
-      >
-        Save figures (JSON)
-      </Button>
-    </Group>
+    <>
+      <Group gap="xs" className="sw-panel" role="status">
+        <div>
+          <StateBadge state={isSame && gate.passed ? "verified" : "refused"}>
+            {!isSame
+              ? "Sealing changed outputs: do not ship this package"
+              : gate.passed
+                ? "Sealing changed no output"
+                : "Outside its limits: do not ship this package"}
+          </StateBadge>
+          <Text size="xs" c="dimmed">
+            {signedBy === null
+              ? "Not signed: releases that need a measurement do not count it."
+              : `Signed into the package with ${signedBy.key}.`}
+          </Text>
+        </div>
+        <Button
+          ml="auto"
+          onClick={() => void fetchFile(result.report, "view", "report.html").catch(showFailure)}
+        >
+          Open report
+        </Button>
+        <Button
+          variant="default"
+          onClick={() => void fetchFile(result.report, "save", "report.json").catch(showFailure)}
+        >
+          Save figures (JSON)
+        </Button>
+      </Group>
+      <ChecksList
+        label="Gate"
+        checks={gate.lines.map(({ limit, wanted, measured, passed }) => ({
+          id: limit,
+          title: limit,
+          state: passed ? "verified" : "refused",
+          word: passed ? "kept" : "outside",
+          reason: `wanted ${wanted}, measured ${measured}`,
+        }))}
+      />
+    </>
   )
 }

@@ -17,6 +17,8 @@ import { ROWS, type Row } from "./rows.ts"
 
 /** Fewer with SEALWRIGHT_BENCH_DEVICES, for a look: the table is for 64. Coalitions that need more are left out. */
 const DEVICES = Number(process.env["SEALWRIGHT_BENCH_DEVICES"] ?? 64)
+/** Only rows whose name holds SEALWRIGHT_BENCH_ROWS, so that one row can be run again by itself. */
+const WANTED = process.env["SEALWRIGHT_BENCH_ROWS"] ?? ""
 const IMAGES = 2000
 const LIMIT = Math.log10(1e-6)
 const INNOCENTS = 10_000
@@ -40,13 +42,20 @@ function markBench(name: string, model: string, kind: Kind, mode: MarkMode): Ben
       const owner = await BenchOwner.of(model, mode, DEVICES, 7)
       const title = `${model.replace(".onnx", "")}${mode === "fleet" ? " (fleet)" : ""}`
       const copies = await Promise.all(owner.copies.map(async (copy) => owner.copyOf(copy)))
-      await fidelity(title, owner, copies, report)
-      for (const row of ROWS) if (isFor(row.on, kind)) await attackRow(title, owner, copies, row, report)
+      if (isWanted("fidelity")) await fidelity(title, owner, copies, report)
+      for (const row of ROWS)
+        if (isFor(row.on, kind) && isWanted(row.name)) await attackRow(title, owner, copies, row, report)
       for (const size of [3, 5, 10].filter((count) => count * 6 <= DEVICES + 5))
-        for (const strategy of STRATEGIES) await collusionRow(title, owner, copies, strategy, size, report)
-      await innocentRow(title, owner, copies, report)
+        for (const strategy of STRATEGIES)
+          if (isWanted(`${size} copies, ${strategy}`))
+            await collusionRow(title, owner, copies, strategy, size, report)
+      if (isWanted("innocents")) await innocentRow(title, owner, copies, report)
     },
   }
+}
+
+function isWanted(name: string): boolean {
+  return name.includes(WANTED)
 }
 
 function isFor(on: Kind, kind: Kind): boolean {
@@ -78,7 +87,8 @@ async function fidelity(
     ours: worstChange,
     unit: "points",
     must: "at most 0.3 (aim 0.1)",
-    met: worstChange <= 0.3,
+    // Six images of 2,000 are 0.3 points, whatever the last bit of the quotient is.
+    met: worstChange <= 0.3 + 1e-9,
   })
   const least = Math.min(...agreements)
   report({

@@ -36,6 +36,26 @@ describe("a PKCS#12 file made by OpenSSL", () => {
       await expect(() => readCredentialFile(file, wrong)).toFailWithCode("CREDENTIAL_PASSPHRASE")
   })
 
+  it("that wants its passphrase hashed too often is refused before that is done", async () => {
+    const refuse = async (file: Buffer, places: readonly number[]) => {
+      const costly = Buffer.from(file)
+      for (const place of places) costly.write("7fffff", place + 2, "hex")
+      await expect(() => readCredentialFile(costly, "right")).toFailWithCode("CERTIFICATE_MALFORMED")
+    }
+    // 65,537 as DER has it, made 8,388,607: in the MAC, which is judged first, and without one in the layers that show.
+    const wanted = Buffer.from("0203010001", "hex")
+    for (const options of [[], ["-legacy", "-macalg", "sha1"]]) {
+      const file = pkcs12(leaf, [], "right", [...options, "-iter", "65537"])
+      await refuse(file, placesOf(file, wanted).slice(-1))
+      const bare = pkcs12(leaf, [], "right", [...options, "-iter", "65537", "-nomac"])
+      const places = placesOf(bare, wanted)
+      expect(places.length).toBeGreaterThan(0)
+      for (const place of places) await refuse(bare, [place])
+    }
+    const some = pkcs12(leaf, [], "right", ["-iter", "20000"])
+    expectKey(readCredentialFile(some, "right").privateKey, leaf)
+  })
+
   it("cut anywhere is refused", async () => {
     const file = pkcs12(leaf, [], "right", [])
     for (const length of [1, 40, file.length >> 1, file.length - 1])
@@ -67,6 +87,25 @@ describe("a PEM text", () => {
     await expect(() => readCredentialFile(Buffer.from(text), "q")).toFailWithCode("CREDENTIAL_PASSPHRASE")
   })
 
+  it("with an encrypted key that wants its passphrase hashed too often is refused", async () => {
+    const file = path.join(temporaryFolder(), "key.pem")
+    writeFileSync(file, keyPem(leaf))
+    const encrypt = (iterations: string) =>
+      execFileSync("openssl", ["pkcs8", "-topk8", "-in", file, "-passout", "pass:p", "-iter", iterations])
+    await expect(() => readCredentialFile(encrypt("1000001"), "p")).toFailWithCode("CERTIFICATE_MALFORMED")
+    expectKey(readCredentialFile(encrypt("5000"), "p").privateKey, leaf)
+  })
+
+  it("whose certificates issue each other in a circle ends", () => {
+    const first = issue({ name: "a", extensions: CA })
+    const second = issue({ name: "b", issuer: first, extensions: CA })
+    const back = issue({ name: "a", issuer: second, extensions: CA, privateKey: first.privateKey })
+    const below = issue({ name: "below", issuer: second, extensions: SIGNER })
+    const text = [below, second, back].map(({ pem }) => pem).join("")
+    const { chain } = readCredentialFile(Buffer.from(keyPem(below) + text), "")
+    expect(chain.map(nameOf)).toEqual(["CN=below", "CN=b", "CN=a"])
+  })
+
   it("with two keys, a foreign certificate or nothing in it is refused", async () => {
     const refuse = async (text: string, code: "KEY_UNREADABLE" | "CERTIFICATE_MALFORMED") =>
       expect(() => readCredentialFile(Buffer.from(text), "")).toFailWithCode(code)
@@ -91,6 +130,12 @@ function pkcs12(of: Issued, others: readonly Issued[], password: string, options
     ...["-passout", `file:${at("password")}`, "-out", at("out.p12"), ...options],
   ])
   return readFileSync(at("out.p12"))
+}
+
+function placesOf(bytes: Buffer, wanted: Buffer): readonly number[] {
+  const places: number[] = []
+  for (let at = bytes.indexOf(wanted); at >= 0; at = bytes.indexOf(wanted, at + 1)) places.push(at)
+  return places
 }
 
 function expectKey(found: KeyObject | null, wanted: Issued): void {

@@ -2,8 +2,12 @@
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { followJob } from "../../../main/contract/client.ts"
-import type { Device } from "../../../main/contract/schema/keys.ts"
+import { followJob, type HostClient } from "../../../main/contract/client.ts"
+import type { Device, KeyPlace } from "../../../main/contract/schema/keys.ts"
+import { signStatement } from "../../../main/core/attest/attestation.ts"
+import { readBundle } from "../../../main/core/attest/bundle.ts"
+import { readStatement, toStatementBytes } from "../../../main/core/attest/statement.ts"
+import { toBase64 } from "../../../main/core/bytes/bytes.ts"
 import { createDeviceId } from "../../../main/core/policy/device-id.ts"
 import { Fleet } from "../../support/shop.ts"
 import { startSwtpm, type Swtpm } from "../../support/swtpm.ts"
@@ -47,6 +51,90 @@ describe("a device with a TPM", () => {
     expect(verdict.checks[0]).toMatchObject({ result: "failed", code: "DEPLOYMENT_REPLAYED" })
     // What is current still reaches it.
     expect((await fleet.sync(await fleet.export("again.seal"))).incoming).toMatchObject({ release: "r2" })
+  })
+
+  test("quotes its state under its receipts, which the desk checks by the key of its enrolment", async () => {
+    const fleet = await Fleet.open(temporaryFolder(), { names: [] })
+    const place = fleet.shop.place("press-07")
+    fleet.devices.set("press-07", place)
+    const [device, desk] = [place.engine, fleet.desk.engine]
+    const at = async (engine: HostClient, name: string) => engine.files.refer({ path: fleet.shop.at(name) })
+    const out = async (engine: HostClient, name: string) => ({ file: await at(engine, name), replace: true })
+    const tpmPlace: KeyPlace = {
+      provider: "tpm2",
+      tcti: tpm.tcti,
+      adopt: null,
+      persistent: false,
+      auth: false,
+      pcrs: [],
+    }
+    await device.enrolment.init({
+      name: "press-07",
+      place: tpmPlace,
+      hardwareId: null,
+      request: await out(device, "request"),
+    })
+    const enrol = async (from: string, to: string) =>
+      desk.enrolment.enrol({
+        file: await at(desk, from),
+        output: await out(desk, to),
+        roots: null,
+        approve: null,
+        allowUnattested: true,
+      })
+    await enrol("request", "challenge")
+    await device.enrolment.respond({
+      challenge: await at(device, "challenge"),
+      output: await out(device, "response"),
+    })
+    expect(await enrol("response", "certificates")).toMatchObject({ kind: "enrolled" })
+    await desk.fleet.setRing({ name: "pilot", devices: ["press-07"] })
+    await fleet.release("r1")
+    await fleet.publish("r1")
+    const file = await fleet.export("r1.seal")
+    // No key for receipts is carried: enrolment has named it.
+    expect(
+      await device.deployment.provision({
+        device: "press-07",
+        from: await at(device, "r1.seal"),
+        hardwareId: null,
+      }),
+    ).toMatchObject({ receiptKey: { name: "press-07" } })
+    await fleet.sync(file)
+    await fleet.install()
+    await fleet.commit()
+    await device.deployment.receipts({ device: "press-07", output: await out(device, "back.seal") })
+    expect(await desk.fleet.import({ file: await at(desk, "back.seal") })).toEqual({
+      receipts: [{ device: "press-07", result: "taken", reason: "" }],
+    })
+    expect(await desk.fleet.status()).toMatchObject([{ receipts: { good: 1, refused: 0, quoted: 1 } }])
+    // A quote made for another receipt is void.
+    const { ports } = place
+    const [key, signing] = [
+      await ports.keys.find("press-07", "attestation"),
+      await ports.keys.find("press-07", "signing"),
+    ]
+    const folder = path.join(place.workspace, "documents", "deployments")
+    const [id = ""] = readdirSync(folder)
+    const [name = ""] = readdirSync(path.join(folder, id, "receipts"))
+    const { payload } = readBundle(readFileSync(path.join(folder, id, "receipts", name))).envelope
+    const { subjects, predicateType, predicate } = readStatement(payload)
+    const { attestation, signature } = await ports.attestor.quote(key, [0, 2, 4, 7], new Uint8Array(32))
+    const quote = { attestation: toBase64(attestation), signature: toBase64(signature) }
+    const statement = toStatementBytes({
+      subjects,
+      predicateType,
+      predicate: { ...predicate, nonce: "0".repeat(32), quote },
+    })
+    const forged = await signStatement(statement, {
+      publicKeyPem: () => signing.publicKeyPem ?? "",
+      sign: async (message) => ports.keys.sign(signing, message),
+    })
+    writeFileSync(path.join(folder, id, "receipts", name), forged)
+    await device.deployment.receipts({ device: "press-07", output: await out(device, "back.seal") })
+    expect(await desk.fleet.import({ file: await at(desk, "back.seal") })).toMatchObject({
+      receipts: [{ result: "refused" }],
+    })
   })
 
   test("keeps its counters when its workspace is wiped and set up again", async () => {

@@ -24,7 +24,14 @@ function openKeys(workspace: string, prompter: ScriptedPrompter = scriptedPrompt
   const folder = path.join(workspace, "keys")
   const provider = softwareProvider(folder, random, prompter, CHEAP)
   onTestFinished(async () => provider.close())
-  return keyStore(keyRecords(folder), [provider], () => new Date())
+  return keyStore(
+    keyRecords(folder),
+    [provider],
+    () => new Date(),
+    async () => {
+      throw new Error("nothing is imported here")
+    },
+  )
 }
 
 const wanted = (name: string, options: Partial<NewKey> = {}): NewKey => ({

@@ -1,8 +1,10 @@
 /** TUF's list of attacks against a device that only ever sees files; each is named by the code of its refusal. */
+import { sign } from "node:crypto"
 import { cpSync, readFileSync, rmSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
+import type { Key } from "../../../main/contract/schema/keys.ts"
 import { createDeviceId } from "../../../main/core/policy/device-id.ts"
 import { judgeDeployment, type DeviceFacts, type Floors } from "../../../main/core/policy/deployment.ts"
 import type { MetadataSource } from "../../../main/core/tuf/client.ts"
@@ -47,7 +49,13 @@ describe("a device refuses", () => {
   test("1,000 old but valid manifests, with everything but the counter forgotten", async () => {
     const { fleet, facts, deviceId } = await published()
     // In memory: what is tried is the verdict, and a thousand words to disk would be waited for.
-    const ports = { ...fleet.desk.ports, documents: await inMemory(fleet.desk.ports.documents, deviceId) }
+    const { ports: desk, workspace } = fleet.desk
+    const pem = readFileSync(path.join(workspace, "keys", "signing", "desk.pem"))
+    const keys = {
+      ...desk.keys,
+      sign: async (_key: Key, message: Uint8Array) => sign("sha256", message, pem),
+    }
+    const ports = { ...desk, keys, documents: await inMemory(desk.documents, deviceId) }
     const plan = await currentPlan(ports)
     const own = await ownKeys(ports)
     const { recipient } = await ports.devices.find("press-07")

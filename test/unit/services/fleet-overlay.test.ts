@@ -37,7 +37,13 @@ function base(): readonly ModelFile[] {
 /** Every second block of eight elements, so that runs are what a mark would make them. */
 function overlayOf(values: Uint8Array, device = recipient) {
   return (payload: Uint8Array, root: Uint8Array) => {
-    const segments = STRETCHES.map(({ offset, elements }) => ({ file: 0, offset, elementBytes: 4, elements }))
+    const segments = STRETCHES.map(({ offset, elements }) => ({
+      file: 0,
+      offset,
+      elementBytes: 4,
+      keptBytes: 0,
+      elements,
+    }))
     const writer = new OverlayWriter(segments)
     segments.forEach(({ offset, elements }, index) =>
       writer.add(index, 0, values.subarray(offset, offset + elements * 4)),

@@ -30,6 +30,20 @@ async function openedFile(seal: string, device: string, name: string): Promise<B
   return readFileSync(desk.at(name))
 }
 
+interface MarkStatement {
+  readonly subject: readonly unknown[]
+  readonly predicate: { readonly measured: Readonly<Record<string, unknown>> }
+}
+
+/** The statement about the mark in a .seal file: the payload of the one bundle that speaks of a commitment. */
+function markStatement(seal: Buffer): MarkStatement {
+  const payloads = [...seal.toString("latin1").matchAll(/"payload":\s*"([A-Za-z0-9+/=]+)"/g)]
+  const texts = payloads.map(([, payload = ""]) => Buffer.from(payload, "base64").toString())
+  const found = texts.find((text) => text.includes("attestation:mark-commitment:v1"))
+  if (found === undefined) throw new Error("the package says nothing about its mark")
+  return JSON.parse(found) as MarkStatement // the predicate's shape is what is tested
+}
+
 // Slow because strengths are found by running the model some twenty times.
 describe("a marked package", { timeout: 240_000 }, () => {
   test("gives every device another copy of the original's size, the same each time, that measures as promised", async () => {
@@ -49,6 +63,17 @@ describe("a marked package", { timeout: 240_000 }, () => {
     expect(measured?.outputChange).toBeLessThan(0.0184)
     expect(measured?.agreement).toBeGreaterThanOrEqual(0.98)
     expect(made.mark?.deviceScore).toBeGreaterThan(20)
+
+    // What the mark was measured to cost is signed and travels with the package; the accuracy itself does not.
+    const said = markStatement(readFileSync(desk.at("one.seal")))
+    expect(said.subject.length).toBe(2)
+    expect(said.predicate).toMatchObject({
+      commitment: { sha256: made.mark?.commitment },
+      changedShare: 0.9895,
+      measured: { rows: measured?.rows, copies: 2, agreement: measured?.agreement },
+      notMeasured: null,
+    })
+    expect(Object.keys(said.predicate.measured)).not.toContain("accuracyBefore")
 
     const again = await desk.protect("fashion-cnn.onnx", desk.at("two.seal"), options)
     expect(again.mark).toMatchObject({ isKnownModel: true, commitment: made.mark?.commitment })

@@ -7,6 +7,7 @@ import { stretchesOf } from "../../../main/core/onnx/elements.ts"
 import { planTensors } from "../../../main/core/watermark/budget.ts"
 import { closeCarriers, openCarriers } from "../../../main/core/watermark/carriers.ts"
 import type { Carrier, Edition } from "../../../main/core/watermark/embed.ts"
+import { fromBfloat16, toBfloat16 } from "../../../main/core/watermark/kernel.ts"
 import { ModelMarker, STRETCH_BYTES } from "../../../main/core/watermark/marker.ts"
 import { measureOriginal, readWholeCanonical, rowIndex } from "../../../main/core/watermark/original.ts"
 import { OverlayMaker } from "../../../main/core/watermark/overlay-maker.ts"
@@ -196,6 +197,40 @@ describe("what is written", () => {
       expect(share).toBeGreaterThan(0.03)
       expect(share).toBeLessThan(1)
     }
+  })
+
+  test("a bfloat16 weight moves to the nearest of its type, and the fleet's overlay assembles the same bytes", async () => {
+    const count = 64 * 128
+    const stored = Uint16Array.from({ length: count }, (_, i) => toBfloat16(Math.sin(i * 1.3) / 4))
+    const bytes = model(
+      block(1, block(1, "x"), block(1, "w"), block(2, "y"), block(4, "MatMul")),
+      block(5, tensor("w", TYPE.bfloat16, [64, 128], block(9, new Uint8Array(stored.buffer)))),
+    )
+    const loaded = await load(bytes)
+    const [carrier] = loaded.carriers
+    if (carrier === undefined) throw new Error("there is a carrier")
+    const { tensor: measured, parameters, streams } = carrier
+    const [marked] = await mark(loaded, INDIVIDUAL, 1 << 30)
+    const after = await readWholeCanonical(measured, () => sourceOf(marked ?? bytes))
+    const [s0, s] = [streams.ownerSigns(0, count), streams.codeSigns(0, count)]
+    const x = codeWordBits(streams.biasBytes(0, count), streams.wordBytes(word, 0, count))
+    const sign = (bit: number | undefined) => 2 * (bit ?? 0) - 1
+    let moved = 0
+    after.forEach((value, i) => {
+      const before = fromBfloat16(stored[i] ?? 0)
+      const sigma = measured.sigmas[i % 128] ?? 0
+      const amount = sigma * strengthOf(parameters.strength) * (sign(s0[i]) + sign(s[i]) * sign(x[i]))
+      expect(value).toBe(before === 0 ? 0 : fromBfloat16(toBfloat16(Math.fround(before + amount))))
+      if (value !== before) moved += 1
+    })
+    // The step of a bfloat16 is smaller than the mark for all weights but the largest, and half of the sums are zero by their signs.
+    expect(moved).toBeGreaterThan(count / 4)
+    const [fleet] = await mark(loaded, FLEET, 1 << 30)
+    const [base] = await mark(loaded, BASE, 1 << 30)
+    const kinds = streams.subset(0, count, parameters)
+    const at = (file: Uint8Array | undefined) => readWholeCanonical(measured, () => sourceOf(file ?? bytes))
+    const [assembled, payload] = [await at(fleet), await at(base)]
+    for (const [i, kind] of kinds.entries()) if (kind === 0) expect(assembled[i]).toBe(payload[i])
   })
 
   test("exact zeros stay exact zeros in every edition", async () => {

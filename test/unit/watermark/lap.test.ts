@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest"
-import { assign } from "../../../main/core/watermark/lap.ts"
+import { assign as assigning } from "../../../main/core/watermark/lap.ts"
+import { runInTurns, runThrough } from "../../../main/core/watermark/work.ts"
 import { Dice } from "../../support/attacks/random.ts"
+
+const assign = (gain: Float64Array, rows: number, columns: number) =>
+  runThrough(assigning(gain, rows, columns))
 
 describe("linear assignment", () => {
   it("finds the best of all assignments, square and wide", () => {
@@ -24,6 +28,19 @@ describe("linear assignment", () => {
     const gain = new Float64Array(200 * 200)
     order.forEach((column, row) => (gain[row * 200 + column] = 1))
     expect([...assign(gain, 200, 200)]).toEqual([...order])
+  })
+
+  it("lets others in while it works, stops when told to, and finds the same with pauses", async () => {
+    const dice = new Dice("pauses")
+    const gain = Float64Array.from({ length: 400 * 400 }, () => dice.uniform())
+    let pauses = 0
+    const columns = await runInTurns(assigning(gain, 400, 400), async () => {
+      pauses += 1
+    })
+    expect(pauses).toBeGreaterThan(0)
+    expect(columns).toEqual(assign(gain, 400, 400))
+    const stop = runInTurns(assigning(gain, 400, 400), async () => Promise.reject(new RangeError("stopped")))
+    await expect(stop).rejects.toThrow(RangeError)
   })
 
   it("refuses more rows than columns, and gains that are no numbers", () => {

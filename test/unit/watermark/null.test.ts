@@ -5,6 +5,7 @@ import { streamKey, tensorKey } from "../../../main/core/watermark/keys.ts"
 import { readNetwork } from "../../../main/core/watermark/network/network.ts"
 import { measureOriginal, readWholeCanonical } from "../../../main/core/watermark/original.ts"
 import { KeyStream } from "../../../main/core/watermark/prf.ts"
+import { runThrough } from "../../../main/core/watermark/work.ts"
 import { lnQ, log10SignTail } from "../../../main/core/watermark/tails.ts"
 import { collude, STRATEGIES } from "../../support/attacks/collusion.ts"
 import { quantise } from "../../support/attacks/formats.ts"
@@ -29,9 +30,11 @@ const LEVELS = [1e-1, 1e-2, 1e-3, 1e-4]
 async function pairsOf(owner: TestOwner, suspect: Uint8Array): Promise<readonly TensorPair[]> {
   const other = await readable(suspect)
   const { tensors } = await measureOriginal(owner.original.graph, owner.original.files)
-  const layers = resync(
-    await readNetwork(owner.original.graph, owner.original.files),
-    await readNetwork(other.graph, other.files),
+  const layers = runThrough(
+    resync(
+      await readNetwork(owner.original.graph, owner.original.files),
+      await readNetwork(other.graph, other.files),
+    ),
   )
   return Promise.all(
     owner.plan.tensors.map(async (planned) => {

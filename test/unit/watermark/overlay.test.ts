@@ -50,7 +50,13 @@ describe("overlay vectors", () => {
     const writer = new OverlayWriter(segments)
     const cursor = new RunCursor(segments, runs)
     while (cursor.next()) {
-      const values = runs.subarray(cursor.valuesAt, cursor.valuesAt + cursor.length)
+      const { elementBytes = 1, keptBytes = 0 } = segments[cursor.segment] ?? {}
+      const written = elementBytes - keptBytes
+      // What is kept of an element does not matter, so any byte will do.
+      const values = Uint8Array.from({ length: cursor.length }, (_, i) => {
+        const byte = (i % elementBytes) - keptBytes
+        return byte < 0 ? 0xa5 : (runs[cursor.valuesAt + Math.floor(i / elementBytes) * written + byte] ?? 0)
+      })
       // In two pieces, as when a tensor's element lies across two batches.
       writer.add(cursor.segment, cursor.start, values.subarray(0, 1))
       writer.add(cursor.segment, cursor.start + 1, values.subarray(1))
@@ -99,6 +105,7 @@ describe("applying an overlay", () => {
   const changes = record({
     sizes: array(integer({ min: 16, max: 4000 }), { minLength: 1, maxLength: 3 }),
     elementBytes: constantFrom(1, 2, 4, 8),
+    kept: constantFrom(0, 0.5, 0.75),
     density: double({ min: 0.01, max: 0.9, noNaN: true }),
     seed: integer({ min: 0, max: 2 ** 31 }),
     cut: integer({ min: 1, max: 700 }),
@@ -106,12 +113,19 @@ describe("applying an overlay", () => {
 
   test("in stretches of any size equals writing the values in place", () => {
     assert(
-      property(changes, ({ sizes, elementBytes, density, seed, cut }) => {
+      property(changes, ({ sizes, elementBytes, kept, density, seed, cut }) => {
+        const keptBytes = Math.floor(kept * elementBytes)
         const bytes = noise(seed)
         const originals = sizes.map((size) => bytes(size))
         const segments = sizes.map((size, file) => {
           const offset = file % 3
-          return { file, offset, elementBytes, elements: Math.floor((size - offset) / elementBytes) }
+          return {
+            file,
+            offset,
+            elementBytes,
+            keptBytes,
+            elements: Math.floor((size - offset) / elementBytes),
+          }
         })
         const writer = new OverlayWriter(segments)
         const direct = originals.map((file) => file.slice())
@@ -119,7 +133,7 @@ describe("applying an overlay", () => {
           for (let element = 0; element < elements; element += 1) {
             if ((bytes(1)[0] ?? 0) / 256 >= density) continue
             const value = bytes(elementBytes)
-            direct[file]?.set(value, offset + element * elementBytes)
+            direct[file]?.set(value.subarray(keptBytes), offset + element * elementBytes + keptBytes)
             writer.add(index, element * elementBytes, value)
           }
         })
@@ -150,7 +164,7 @@ describe("applying an overlay", () => {
 })
 
 describe("writing an overlay", () => {
-  const segment = { file: 0, offset: 0, elementBytes: 4, elements: 10 }
+  const segment = { file: 0, offset: 0, elementBytes: 4, keptBytes: 0, elements: 10 }
 
   test("gives nothing when nothing was added", () => {
     expect(new OverlayWriter([segment]).finish(binding)).toBeNull()

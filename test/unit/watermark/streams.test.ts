@@ -25,7 +25,7 @@ test("every stream reads the same in pieces as at once", () => {
     (first, count) => streams.biasBytes(first, count),
     (first, count) => streams.wordBytes({ device: 3, attempt: 0 }, first, count),
     (first, count) => streams.picks(first, count),
-    (first, count) => streams.fill(first, count),
+    (first, count) => streams.fillers([{ first, count }]),
     (first, count) => streams.subset(first, count, parameters),
   ]
   for (const read of readers) {

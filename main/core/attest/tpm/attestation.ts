@@ -72,6 +72,26 @@ export function checkCertified(
   return attestation
 }
 
+/**
+ * A quote over exactly these registers of the SHA-256 bank, by a key that signs nothing its TPM did not make, to this nonce.
+ * Throws ATTESTATION_REFUSED with the first thing that is wrong.
+ */
+export function checkQuoted(
+  evidence: { readonly attestation: Uint8Array; readonly signature: Uint8Array },
+  attestationKey: PublicArea,
+  registers: readonly number[],
+  nonce: Uint8Array,
+): Quoted {
+  checkAttestationKey(attestationKey)
+  const attestation = checkSignedAttestation(evidence, attestationKey.publicKey, nonce)
+  if (attestation.kind !== "quote") throw refused("the attestation is no quote")
+  const [bank, ...more] = attestation.selection
+  const isWhole =
+    bank?.hash === "sha256" && more.length === 0 && bank.registers.join(" ") === registers.join(" ")
+  if (!isWhole) throw refused("the quote is over other registers than those asked for")
+  return attestation
+}
+
 /** An attestation key signs only what its TPM made, and lives and dies with it. */
 export function checkAttestationKey(key: PublicArea): void {
   checkResident(key, "the attestation key")

@@ -1,6 +1,7 @@
 /** Comparing layers channel by channel: how alike rows and columns are under the channel maps known so far. */
 import { assign } from "../lap.ts"
 import type { Layer } from "../network/network.ts"
+import { STRETCH, type Work } from "../work.ts"
 
 /** For each channel of the original the suspect's channel that is its counterpart, -1 for none. */
 export type ChannelMap = Int32Array
@@ -85,15 +86,21 @@ export function columnsAsRows(values: Float32Array, rows: number, channels: numb
 }
 
 /** Adds the scalar products of all rows of `a` with all rows of `b` to `gain` (rowsA x rowsB). */
-export function addProducts(
+export function* addProducts(
   gain: Float64Array,
   a: Float32Array,
   rowsA: number,
   b: Float32Array,
   rowsB: number,
-): void {
+): Work<void> {
   const size = a.length / Math.max(1, rowsA)
+  let since = 0
   for (let i = 0; i < rowsA; i += 1) {
+    since += rowsB * size
+    if (since >= STRETCH) {
+      since = 0
+      yield
+    }
     for (let j = 0; j < rowsB; j += 1) {
       const [from, to] = [i * size, j * size]
       let sum = 0
@@ -104,18 +111,19 @@ export function addProducts(
 }
 
 /** The assignment of the largest gain, whichever side has more channels; the gain is the mean over the original's channels. */
-export function bestMap(
+export function* bestMap(
   gain: Float64Array,
   original: number,
   suspect: number,
-): { readonly map: ChannelMap; readonly gain: number } {
+): Work<{ readonly map: ChannelMap; readonly gain: number }> {
   const map = new Int32Array(original).fill(-1)
-  if (original <= suspect) map.set(assign(gain, original, suspect))
+  if (original <= suspect) map.set(yield* assign(gain, original, suspect))
   else {
     const turned = new Float64Array(gain.length)
     for (let i = 0; i < original; i += 1)
       for (let j = 0; j < suspect; j += 1) turned[j * original + i] = gain[i * suspect + j] ?? 0
-    assign(turned, suspect, original).forEach((channel, source) => {
+    const channels = yield* assign(turned, suspect, original)
+    channels.forEach((channel, source) => {
       map[channel] = source
     })
   }

@@ -15,6 +15,7 @@ import {
   type ChannelMap,
   type MappedGroup,
 } from "./channels.ts"
+import type { Work } from "../work.ts"
 import { mergeSplitChannels } from "./neurons.ts"
 import { rowScales } from "./scale.ts"
 
@@ -31,7 +32,7 @@ const LEAST_GAIN = 0.15
 const IN_PLACE = 0.8
 
 /** Front to back: what reads known channels is found by its rows, which makes the channels it produces known. */
-export function matchNetworks(original: Network, suspect: Network): Matching {
+export function* matchNetworks(original: Network, suspect: Network): Work<Matching> {
   const matching: Matching = {
     layers: new Int32Array(original.layers.length).fill(-1),
     groups: new Map(),
@@ -40,18 +41,18 @@ export function matchNetworks(original: Network, suspect: Network): Matching {
   mapInputs(original, suspect, matching)
   // Layers whose surroundings are unknown wait: a later one may make them known.
   for (const strict of [true, false]) {
-    original.layers.forEach((layer, index) => {
-      if ((matching.layers[index] ?? -1) >= 0) return
-      const found = findLayer(original, suspect, layer, matching, isTaken, strict)
-      if (found === null) return
+    for (const [index, layer] of original.layers.entries()) {
+      if ((matching.layers[index] ?? -1) >= 0) continue
+      const found = yield* findLayer(original, suspect, layer, matching, isTaken, strict)
+      if (found === null) continue
       matching.layers[index] = found.suspect
       isTaken[found.suspect] = 1
       const twin = suspect.layers[found.suspect]
-      if (twin === undefined) return
+      if (twin === undefined) continue
       setGroup(matching, suspect, layer.input, twin.input, found.columns)
       setGroup(matching, suspect, layer.output, twin.output, found.rows)
       noteScales(original, suspect, index, matching)
-    })
+    }
   }
   return matching
 }
@@ -76,33 +77,34 @@ interface Found {
   readonly columns: ChannelMap
 }
 
-function findLayer(
+function* findLayer(
   original: Network,
   suspect: Network,
   layer: Layer,
   matching: Matching,
   isTaken: Uint8Array,
   strict: boolean,
-): Found | null {
+): Work<Found | null> {
   let best: Found | null = null
-  suspect.layers.forEach((candidate, index) => {
-    if (isTaken[index] === 1) return
-    const compared = compare(original, suspect, layer, candidate, matching, strict)
+  for (const [index, candidate] of suspect.layers.entries()) {
+    if (isTaken[index] === 1) continue
+    yield
+    const compared = yield* compare(original, suspect, layer, candidate, matching, strict)
     if (compared !== null && compared.gain > (best?.gain ?? LEAST_GAIN))
       best = { ...compared, suspect: index }
-  })
+  }
   return best
 }
 
 /** How alike two layers are under the best choice of what is not known yet; `null` when they cannot be the same. */
-function compare(
+function* compare(
   original: Network,
   suspect: Network,
   layer: Layer,
   candidate: Layer,
   matching: Matching,
   strict: boolean,
-): Omit<Found, "suspect"> | null {
+): Work<Omit<Found, "suspect"> | null> {
   const [channels, available] = [channelsOf(original, layer.input), channelsOf(suspect, candidate.input)]
   const size = inputsPerChannel(layer, channels)
   if (size !== inputsPerChannel(candidate, available)) return null
@@ -114,7 +116,7 @@ function compare(
   if (output === undefined && candidate.rows > layer.rows) mergeSplitChannels(suspect, candidate.output)
 
   if (input === undefined && output !== undefined) {
-    const columns = matchColumns(original, suspect, layer, candidate, output)
+    const columns = yield* matchColumns(original, suspect, layer, candidate, output)
     return { gain: columns.gain, rows: output.map, columns: columns.map }
   }
   // Nothing known about the inputs: as they stand is the first guess, and the sweeps improve it.
@@ -125,7 +127,7 @@ function compare(
     const gain = meanCosine(own, gathered, output.map, layer.inputs)
     return { gain, rows: output.map, columns: known.map }
   }
-  const rows = matchRows(own, layer.rows, gathered, candidate.rows)
+  const rows = yield* matchRows(own, layer.rows, gathered, candidate.rows)
   return { gain: rows.gain, rows: rows.map, columns: known.map }
 }
 
@@ -138,34 +140,34 @@ function guessInputs(candidate: Layer, channels: number, available: number): Map
 }
 
 /** The best assignment of unit rows; as they stand when that is good enough. */
-function matchRows(
+function* matchRows(
   own: Float32Array,
   rows: number,
   others: Float32Array,
   available: number,
-): { readonly map: ChannelMap; readonly gain: number } {
+): Work<{ readonly map: ChannelMap; readonly gain: number }> {
   const inPlace = identityMap(rows, available)
   const gain = rows === available ? meanCosine(own, others, inPlace, own.length / rows) : 0
   if (gain >= IN_PLACE) return { map: inPlace, gain }
   const products = new Float64Array(rows * available)
-  addProducts(products, own, rows, others, available)
-  return bestMap(products, rows, available)
+  yield* addProducts(products, own, rows, others, available)
+  return yield* bestMap(products, rows, available)
 }
 
-function matchColumns(
+function* matchColumns(
   original: Network,
   suspect: Network,
   layer: Layer,
   candidate: Layer,
   output: MappedGroup,
-): { readonly map: ChannelMap; readonly gain: number } {
+): Work<{ readonly map: ChannelMap; readonly gain: number }> {
   const [channels, available] = [channelsOf(original, layer.input), channelsOf(suspect, candidate.input)]
   const own = unitRows(columnsAsRows(layer.weights, layer.rows, channels), channels)
   const others = unitRows(
     columnsAsRows(gatherRows(layer, candidate, output), layer.rows, available),
     available,
   )
-  return matchRows(own, channels, others, available)
+  return yield* matchRows(own, channels, others, available)
 }
 
 /** The suspect's rows in the order of the original's, each divided by its scale: original.rows x suspect.inputs. */
@@ -219,11 +221,12 @@ function noteScales(original: Network, suspect: Network, index: number, matching
  * Goes over all groups again with everything that is known by now: rows of all producers and columns of all consumers vote.
  * Returns how many channels moved.
  */
-export function sweepGroups(original: Network, suspect: Network, matching: Matching): number {
+export function* sweepGroups(original: Network, suspect: Network, matching: Matching): Work<number> {
   let moved = 0
-  original.groups.forEach((group, index) => {
+  for (const [index, group] of original.groups.entries()) {
     const known = matching.groups.get(index)
-    if (known === undefined || group.isInput) return
+    if (known === undefined || group.isInput) continue
+    yield
     const available = channelsOf(suspect, known.suspect)
     const products = new Float64Array(group.channels * available)
     let votes = 0
@@ -233,7 +236,7 @@ export function sweepGroups(original: Network, suspect: Network, matching: Match
       inPlace += meanCosine(own, others, known.map, own.length / group.channels)
       pending.push(() => addProducts(products, own, group.channels, others, available))
     }
-    const pending: (() => void)[] = []
+    const pending: (() => Work<void>)[] = []
     for (const [, layer, twin] of pairs(original, suspect, matching, group.producers)) {
       const input = matching.groups.get(layer.input)
       if (input === undefined || twin.output !== known.suspect) continue
@@ -249,15 +252,15 @@ export function sweepGroups(original: Network, suspect: Network, matching: Match
         unitRows(others, available),
       )
     }
-    if (votes === 0 || inPlace / votes >= IN_PLACE) return
-    for (const vote of pending) vote()
-    const { map } = bestMap(products, group.channels, available)
-    if (gainOf(products, map, available) <= gainOf(products, known.map, available)) return
+    if (votes === 0 || inPlace / votes >= IN_PLACE) continue
+    for (const vote of pending) yield* vote()
+    const { map } = yield* bestMap(products, group.channels, available)
+    if (gainOf(products, map, available) <= gainOf(products, known.map, available)) continue
     map.forEach((source, channel) => {
       if (source !== known.map[channel]) moved += 1
     })
     known.map.set(map)
-  })
+  }
   return moved
 }
 

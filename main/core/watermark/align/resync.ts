@@ -3,6 +3,7 @@
  * reordered, scaled or padded (WATERMARK 4). It sees both models and never a key.
  */
 import type { Layer, Network } from "../network/network.ts"
+import type { Work } from "../work.ts"
 import { columnsAsRows, gatherInputs, type MappedGroup } from "./channels.ts"
 import { channelsOf, gatherRows, matchNetworks, sweepGroups, type Matching } from "./match.ts"
 import { combineScales, fitScale, rowScales, type RowScale } from "./scale.ts"
@@ -26,20 +27,21 @@ export interface AlignedLayer {
 const SWEEPS = 2
 
 /** Aligns a suspect to the original. The suspect's arrays may be changed. */
-export function resync(original: Network, suspect: Network): readonly AlignedLayer[] {
-  const matching = matchNetworks(original, suspect)
+export function* resync(original: Network, suspect: Network): Work<readonly AlignedLayer[]> {
+  const matching = yield* matchNetworks(original, suspect)
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
-    refitScales(original, suspect, matching)
-    if (sweepGroups(original, suspect, matching) === 0) break
+    yield* refitScales(original, suspect, matching)
+    if ((yield* sweepGroups(original, suspect, matching)) === 0) break
   }
-  refitScales(original, suspect, matching)
+  yield* refitScales(original, suspect, matching)
   return original.layers.map((layer, index) => toAligned(original, suspect, matching, layer, index))
 }
 
 /** Fits the factor of every channel anew, front to back, from all layers that make it (or, without any, that read it). */
-function refitScales(original: Network, suspect: Network, matching: Matching): void {
+function* refitScales(original: Network, suspect: Network, matching: Matching): Work<void> {
   const seen = new Set<number>()
   for (const layer of original.layers) {
+    yield
     for (const index of [layer.input, layer.output]) {
       if (seen.has(index)) continue
       seen.add(index)

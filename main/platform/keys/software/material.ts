@@ -2,7 +2,14 @@
  * Private keys as bytes in this process: made, written in the form standard tools read (PKCS#8 PEM, age identity file), and
  * used. A hybrid key is the PEM followed by a block with its ML-KEM seed.
  */
-import { createPrivateKey, generateKeyPairSync, sign, createPublicKey, type KeyObject } from "node:crypto"
+import {
+  constants,
+  createPrivateKey,
+  generateKeyPairSync,
+  sign,
+  createPublicKey,
+  type KeyObject,
+} from "node:crypto"
 import { AppError } from "../../../contract/errors.ts"
 import type { Key } from "../../../contract/schema/keys.ts"
 import { MLKEM_SEED_BYTES, mlkemKeyPair } from "../../../core/age/mlkem.ts"
@@ -26,9 +33,30 @@ export function makeMaterial({ purpose, algorithm }: NewKey, random: Random): Ma
   return algorithm === "X25519" ? makeX25519(random) : makeP256(purpose, algorithm, random)
 }
 
-/** ECDSA over SHA-256, DER. */
+/** A signing key from elsewhere: P-256, or RSA of 2048 bits or more. Throws KEY_PURPOSE for any other. */
+export function materialOf(key: KeyObject): Material {
+  const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {}
+  const isRsa = key.asymmetricKeyType === "rsa" && modulusLength >= 2048
+  if (!isRsa && namedCurve !== "prime256v1")
+    throw new AppError(
+      "KEY_PURPOSE",
+      "only keys on P-256 and RSA keys of 2048 bits or more can be taken over",
+    )
+  return {
+    secret: toUtf8(key.export({ type: "pkcs8", format: "pem" }).toString()),
+    public: {
+      algorithm: isRsa ? "RSA" : "P-256",
+      publicKeyPem: pemOf(createPublicKey(key)),
+      recipient: null,
+    },
+  }
+}
+
+/** SHA-256 with ECDSA, DER, or with RSA-PSS (salt 32 bytes). */
 export function signWith(secret: Uint8Array, message: Uint8Array): Uint8Array {
-  return sign("sha256", message, parsePrivateKey(secret))
+  const key = parsePrivateKey(secret)
+  if (key.asymmetricKeyType !== "rsa") return sign("sha256", message, key)
+  return sign("sha256", message, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })
 }
 
 export async function ecdhWith(secret: Uint8Array, point: Uint8Array): Promise<Uint8Array> {

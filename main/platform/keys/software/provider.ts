@@ -4,13 +4,13 @@ import { AppError } from "../../../contract/errors.ts"
 import type { Key } from "../../../contract/schema/keys.ts"
 import type { Random } from "../../../core/age/recipient.ts"
 import { wipe } from "../../../core/bytes/bytes.ts"
-import type { KeyAssurance } from "../../../services/ports/keys.ts"
+import type { KeyAssurance, NewKey } from "../../../services/ports/keys.ts"
 import type { Prompter } from "../../../services/ports/prompter.ts"
 import { readIfThere, removeFile, writePrivate } from "../../workspace/records.ts"
-import { placeOf, type KeyProvider } from "../provider.ts"
+import { placeOf, type KeyProvider, type MadeKey } from "../provider.ts"
 import { fingerprintOf } from "../public-key.ts"
 import type { KeyRecord, PlaceRecord } from "../record.ts"
-import { ecdhWith, identityOf, makeMaterial, signWith } from "./material.ts"
+import { ecdhWith, identityOf, makeMaterial, materialOf, signWith, type Material } from "./material.ts"
 import { MODERATE, openSealed, parseSealed, sealSecret, type PassphraseCost } from "./passphrase.ts"
 import { SecretMemory } from "../secret-memory.ts"
 
@@ -68,41 +68,43 @@ export function softwareProvider(
     }
   }
 
+  const keep = async (wanted: NewKey, material: Material): Promise<MadeKey> => {
+    const isSealed = wanted.place.provider === "software" && wanted.place.passphrase
+    const passphrase = isSealed
+      ? await prompter.ask({
+          kind: "passphrase",
+          subject: `new key ${wanted.name}`,
+          notice: null,
+          isNew: true,
+        })
+      : null
+    try {
+      const sealing: Sealing = passphrase === null ? "plain" : "argon2id"
+      const text =
+        passphrase === null
+          ? Buffer.from(material.secret).toString("latin1")
+          : await sealSecret(material.secret, passphrase, fingerprintOf(material.public), random, cost)
+      await writePrivate(
+        fileOf(wanted, sealing),
+        text,
+        new AppError("KEY_EXISTS", `key ${wanted.name} exists already`),
+      )
+      return {
+        ...material.public,
+        place: { provider: "software", sealing },
+        location: isSealed ? "a sealed file of this workspace" : "a file of this workspace",
+        unlock: isSealed ? "passphrase" : "nothing",
+        assurance: isSealed ? SEALED_ASSURANCE : ASSURANCE,
+      }
+    } finally {
+      wipe(material.secret, passphrase)
+    }
+  }
+
   return {
     name: "software",
-    async create(wanted) {
-      const isSealed = wanted.place.provider === "software" && wanted.place.passphrase
-      const passphrase = isSealed
-        ? await prompter.ask({
-            kind: "passphrase",
-            subject: `new key ${wanted.name}`,
-            notice: null,
-            isNew: true,
-          })
-        : null
-      const material = makeMaterial(wanted, random)
-      try {
-        const sealing: Sealing = passphrase === null ? "plain" : "argon2id"
-        const text =
-          passphrase === null
-            ? Buffer.from(material.secret).toString("latin1")
-            : await sealSecret(material.secret, passphrase, fingerprintOf(material.public), random, cost)
-        await writePrivate(
-          fileOf(wanted, sealing),
-          text,
-          new AppError("KEY_EXISTS", `key ${wanted.name} exists already`),
-        )
-        return {
-          ...material.public,
-          place: { provider: "software", sealing },
-          location: isSealed ? "a sealed file of this workspace" : "a file of this workspace",
-          unlock: isSealed ? "passphrase" : "nothing",
-          assurance: isSealed ? SEALED_ASSURANCE : ASSURANCE,
-        }
-      } finally {
-        wipe(material.secret, passphrase)
-      }
-    },
+    create: async (wanted) => keep(wanted, makeMaterial(wanted, random)),
+    keep: async (wanted, key) => keep(wanted, materialOf(key)),
     async remove(key) {
       await removeFile(fileOf(key, placeOf(key, "software").sealing))
     },

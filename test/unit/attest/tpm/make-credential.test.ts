@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto"
+import { generateKeyPairSync, randomBytes, sign } from "node:crypto"
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { p256TagRecipient } from "../../../../main/core/age/p256tag.ts"
@@ -51,6 +51,28 @@ describe("a certified key", () => {
     const forged = Uint8Array.from(evidence.attestation)
     forged[30] = (forged[30] ?? 0) ^ 1
     await refuse(() => checkCertified({ ...evidence, attestation: forged }, key, ak, nonce))
+  })
+
+  it("is refused when what was signed is no TPM's word, or a word about something else", async () => {
+    const { ak, key, evidence, nonce } = await certified("decrypt")
+    // A key that signs whatever it is given, in the place of the attestation key.
+    const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
+    const judge = (change: (attestation: Buffer) => void) => {
+      const attestation = Buffer.from(evidence.attestation)
+      change(attestation)
+      const raw = sign("sha256", attestation, { key: privateKey, dsaEncoding: "ieee-p1363" })
+      const size = Buffer.of(0, 32)
+      const head = Buffer.from("0018000b", "hex")
+      const signature = Buffer.concat([head, size, raw.subarray(0, 32), size, raw.subarray(32)])
+      return checkCertified({ attestation, signature }, key, { ...ak, publicKey }, nonce)
+    }
+    expect(judge(() => {}).kind).toBe("certify")
+    await expect(() => judge((bytes) => bytes.writeUInt32BE(0xff544348, 0))).toFailWithCode(
+      "ATTESTATION_MALFORMED",
+    )
+    await expect(() => judge((bytes) => bytes.writeUInt16BE(0x801a, 4))).toFailWithCode(
+      "ATTESTATION_MALFORMED",
+    )
   })
 
   it("cut anywhere, or with something behind, cannot be read", async () => {

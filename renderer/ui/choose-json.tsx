@@ -1,0 +1,57 @@
+/** A small JSON file that goes with a job: chosen, shown by its name, taken away. */
+import { ActionIcon, Button, Group } from "@mantine/core"
+import { IconX } from "@tabler/icons-react"
+import type { FileRef } from "../../main/contract/schema/base.ts"
+import { chooseFiles } from "../api/choose.ts"
+import { bringIn } from "../api/intake.ts"
+import { showFailure } from "./confirm.tsx"
+
+export interface ChosenFile {
+  readonly file: FileRef
+  readonly name: string
+}
+
+export function ChooseJson({
+  what,
+  none,
+  value,
+  onChange,
+}: {
+  /** Such as `policy`. */
+  readonly what: string
+  /** What holds without one. */
+  readonly none: string
+  readonly value: ChosenFile | null
+  readonly onChange: (value: ChosenFile | null) => void
+}) {
+  const choose = async () =>
+    bringIn(await chooseFiles(".json"), ([first]) => {
+      if (first !== undefined) onChange({ file: first.file, name: first.name })
+    })
+  return (
+    <Group gap={8} wrap="nowrap">
+      <span className="sw-ellipsis" title={value?.name ?? none}>
+        {value?.name ?? none}
+      </span>
+      {value !== null && (
+        <ActionIcon
+          size="xs"
+          variant="subtle"
+          color="gray"
+          aria-label={`Take ${value.name} away`}
+          onClick={() => onChange(null)}
+        >
+          <IconX size={12} aria-hidden />
+        </ActionIcon>
+      )}
+      <Button
+        size="compact-xs"
+        variant="default"
+        onClick={() => void choose().catch(showFailure)}
+        style={{ flex: "none" }}
+      >
+        Choose {what}…
+      </Button>
+    </Group>
+  )
+}
