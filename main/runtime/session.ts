@@ -5,6 +5,9 @@ import { AppError } from "../contract/errors.ts"
 import type { TensorHeader } from "../contract/runtime-protocol.ts"
 import type { PlainFile } from "./load.ts"
 
+// Its library would keep a device number and a queue of events for its makers in the user's cache, and send them when it can.
+process.env["ORT_DISABLE_TELEMETRY"] = "1"
+
 // The package is CommonJS; its named exports are not visible to an import.
 // A require of a package's main module gives its module object, which its own typings describe.
 const ort = createRequire(import.meta.url)("onnxruntime-node") as typeof Ort

@@ -47,10 +47,6 @@ function files(): readonly string[] {
     "-not",
     "-path",
     `${system}/var/log/*`,
-    "-not",
-    "-path",
-    // Where onnxruntime leaves a note of each process; no package owns it, and a restart clears it.
-    `${system}/tmp/*`,
   ])
     .split("\n")
     .filter((file) => !/\/etc\/(passwd|group|shadow|gshadow|subuid|subgid)-?$/.test(file))
