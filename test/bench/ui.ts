@@ -133,7 +133,7 @@ async function interaction(browser: Browser, desk: Desk): Promise<Figure> {
   for (const heading of ["Name", "Model", "Devices", "Name"])
     await page.getByRole("button", { name: heading, exact: true }).click()
   await page.getByLabel("Find packages").pressSequentially("model-19", { delay: 60 })
-  await page.getByRole("row", { name: /model-1900\.seal/ }).waitFor()
+  await page.getByRole("row", { name: /model-0059\.seal/ }).waitFor()
   await sleep(500) // entries are handed over when the page is idle
   const durations = await page.evaluate<number[]>("window.seenInteractions")
   await context.close()

@@ -4,7 +4,7 @@ import { fileRefSchema, nameSchema, outputSchema } from "./base.ts"
 import { keySchema } from "./keys.ts"
 import { checkSchema } from "./verify.ts"
 
-export const certificateSchema = z.strictObject({
+const certificateSchema = z.strictObject({
   subject: z.string(),
   issuer: z.string(),
   /** Hex. */

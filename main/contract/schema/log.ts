@@ -2,7 +2,7 @@
 import { z } from "zod"
 import { outputSchema } from "./base.ts"
 
-export const logEntrySchema = z.strictObject({
+const logEntrySchema = z.strictObject({
   index: z.number(),
   time: z.string(),
   /** What was done: `trust`, `publish`, `direct`, `revoke`, `receipts`. */

@@ -6,7 +6,7 @@ import forge from "node-forge"
 import { AppError } from "../../contract/errors.ts"
 
 /** Ten times what careful programs write today (OWASP: 600,000 rounds of PBKDF2 at most). */
-export const MAX_ITERATIONS = 1_000_000
+const MAX_ITERATIONS = 1_000_000
 
 export function checkIterations(count: number): void {
   if (count > MAX_ITERATIONS)

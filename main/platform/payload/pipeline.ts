@@ -65,7 +65,13 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
         }
         const written = checkOutcome(
           await backend.seal({
-            ...{ key: job.key, firstChunk, endsFile: false, plain, pieces: rest, sealed, output },
+            key: job.key,
+            firstChunk,
+            endsFile: false,
+            plain,
+            pieces: rest,
+            sealed,
+            output,
           }),
         )
         const left = { file: output.file, offset: output.offset + written, at: written }

@@ -39,7 +39,7 @@ export async function deliverReceipts(
 }
 
 /** Names of receipts that wait. */
-export async function waitingReceipts(ports: Ports, device: Device): Promise<readonly string[]> {
+async function waitingReceipts(ports: Ports, device: Device): Promise<readonly string[]> {
   const delivered = new Set(await ports.documents.list(`${folderOf(device)}/delivered`))
   return (await ports.documents.list(`${folderOf(device)}/receipts`)).filter((name) => !delivered.has(name))
 }
