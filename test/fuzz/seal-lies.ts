@@ -186,6 +186,7 @@ function alteredJson(text: string, dice: Dice): string {
     () => text.replace(/}$/, ',"extra":true}'),
     () => text.replace(/}$/, `,"annotations":${"[".repeat(200)}${"]".repeat(200)}}`),
     () => text.replace(/}$/, `,"annotations":{"__proto__":${"9".repeat(40)}}}`),
+    () => text.replace('"data":"e30="', `"data":"${dice.pick(["", "e3=", "e31=", "e30", "W10="])}"`),
     () => `\ufeff${text}`,
     () => `${text}${text}`,
     () => text.replace(/"manifests":\[/, '"manifests":[null,'),

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { z } from "zod"
 import { AppError } from "../../contract/errors.ts"
-import { toHex, toUtf8 } from "../bytes/bytes.ts"
+import { parseBase64, toHex, toUtf8 } from "../bytes/bytes.ts"
 import { parseJson } from "../bytes/json.ts"
 import { EMPTY_CONFIG, MEDIA } from "./media-types.ts"
 
@@ -16,13 +16,30 @@ const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 const sizeSchema = z.int().nonnegative()
 const annotationsSchema = z.record(z.string(), z.string())
 
-const descriptorSchema = z.strictObject({
-  mediaType: z.string(),
-  digest: digestSchema,
-  size: sizeSchema,
-  annotations: annotationsSchema.optional(),
-  data: z.string().optional(),
-})
+const descriptorSchema = z
+  .strictObject({
+    mediaType: z.string(),
+    digest: digestSchema,
+    size: sizeSchema,
+    annotations: annotationsSchema.optional(),
+    data: z.string().optional(),
+  })
+  .refine(isWhatItCarries, { path: ["data"], error: "the data is not what the digest names" })
+
+/** A copy of the blob inside its descriptor is the blob: two readers must not see different ones. */
+function isWhatItCarries({
+  data,
+  digest,
+  size,
+}: {
+  data?: string | undefined
+  digest: string
+  size: number
+}): boolean {
+  if (data === undefined) return true
+  const bytes = parseBase64(data)
+  return bytes !== null && bytes.length === size && sha256Digest(bytes) === digest
+}
 
 const manifestSchema = z.strictObject({
   schemaVersion: z.literal(2),

@@ -249,6 +249,17 @@ describe("hostile archives", () => {
     await expectRefused(bytes, "container", "SEAL_UNSAFE_NAME")
   })
 
+  test("a descriptor that carries other bytes than it names", async () => {
+    const editor = await edited()
+    const digest = editor.manifests("dev.sigstore")[0]?.digest ?? ""
+    const text = editor.blob(digest).bytes.toString()
+    for (const data of ["e3=", "e31=", "e30", "W10="]) {
+      const changed = editor.copy()
+      changed.replaceBlob(digest, Buffer.from(text.replace('"data":"e30="', `"data":"${data}"`)))
+      await expectRefused(changed.toBytes(), "container", "SEAL_MALFORMED")
+    }
+  })
+
   test("bytes after the end mark", async () => {
     await expectRefused(
       Buffer.concat([good, Buffer.from("more"), Buffer.alloc(508)]),
