@@ -8,6 +8,8 @@ export default defineConfig({
     exclude: large ? [] : ["test/**/*.large.test.ts"],
     setupFiles: ["test/support/matchers.ts"],
     pool: "forks",
+    // Most suites wait for processes of their own; one worker (the default on two cores) would leave a core idle.
+    maxWorkers: 2,
     // Real peers on a busy machine miss a limit now and then. test/run.ts names every test that needed its second try.
     retry: 1,
     testTimeout: large ? 900_000 : 60_000,
