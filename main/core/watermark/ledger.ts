@@ -73,14 +73,15 @@ export type PlanEntry = z.infer<typeof planEntrySchema>
 export type IssuedEntry = z.infer<typeof issuedEntrySchema>
 
 const segmentSchema = z.strictObject({
-  version: z.literal(1),
+  /** 1: written before there were receipts. */
+  version: z.union([z.literal(1), z.literal(2)]),
   /** Counted from 1. */
   number: z.int().min(1),
   /** SHA-256 of the segment before as it is kept (encrypted), hex; of the master key's file for the first. */
   previous: sha256Schema,
   entries: z.array(entrySchema).min(1),
 })
-type Segment = z.infer<typeof segmentSchema>
+export type Segment = z.infer<typeof segmentSchema>
 
 /** Everything the entries add up to. */
 export interface LedgerState {
@@ -97,15 +98,24 @@ export interface LedgerState {
 
 /** The plaintext of a segment. */
 export function writeSegment(segment: Omit<Segment, "version">): Uint8Array<ArrayBuffer> {
-  return toUtf8(JSON.stringify({ version: 1, ...segment }))
+  return toUtf8(JSON.stringify({ version: 2, ...segment }))
 }
 
-/** Throws LEDGER_DAMAGED unless it is segment `number` and follows the file whose SHA-256 is `previous`. */
-export function readSegment(bytes: Uint8Array, number: number, previous: string): Segment {
+/**
+ * Throws LEDGER_DAMAGED unless it is segment `number`, follows the file whose SHA-256 is `previous`, and is of no older version
+ * than the segment there.
+ */
+export function readSegment(
+  bytes: Uint8Array,
+  number: number,
+  previous: string,
+  previousVersion: Segment["version"] = 1,
+): Segment {
   const parsed = segmentSchema.safeParse(parseJson(bytes, "a segment of the ledger"))
   if (!parsed.success) throw damaged(number, "is not of the form this version writes")
   if (parsed.data.number !== number || parsed.data.previous !== previous)
     throw damaged(number, "does not follow the one before it")
+  if (parsed.data.version < previousVersion) throw damaged(number, "is older than the one before it")
   return parsed.data
 }
 
@@ -115,15 +125,17 @@ export function linkTo(bytes: Uint8Array): string {
 }
 
 /** Throws LEDGER_DAMAGED for entries that contradict each other: a name or number used twice, a second plan for a model of
- * which copies are out, a copy of an unknown model, or one without a receipt before it. */
-export function foldEntries(entries: readonly LedgerEntry[]): LedgerState {
+ * which copies are out, a copy of an unknown model, or one without a receipt before it. The first `beforeReceipts` entries are of
+ * segments of version 1, which knew no receipts.
+ */
+export function foldEntries(entries: readonly LedgerEntry[], beforeReceipts = 0): LedgerState {
   const devices = new Map<string, number>()
   const numbers = new Set<number>()
   const plans = new Map<string, PlanEntry>()
   const issued: IssuedEntry[] = []
   const receipts = new Set<string>()
   let exportedAt: string | null = null
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
     switch (entry.kind) {
       case "device":
         if (devices.has(entry.name) || numbers.has(entry.number))
@@ -145,7 +157,8 @@ export function foldEntries(entries: readonly LedgerEntry[]): LedgerState {
       case "issued": {
         const plan = plans.get(entry.modelHash)
         if (plan === undefined) throw contradiction("a copy of an unknown model")
-        if (!receipts.has(plan.commitment)) throw contradiction("a copy that left before its receipt")
+        if (index >= beforeReceipts && !receipts.has(plan.commitment))
+          throw contradiction("a copy that left before its receipt")
         issued.push(entry)
         break
       }

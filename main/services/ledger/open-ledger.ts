@@ -9,6 +9,7 @@ import {
   foldEntries,
   linkTo,
   readSegment,
+  type Segment,
   writeSegment,
   type LedgerEntry,
   type LedgerState,
@@ -33,6 +34,8 @@ export class OpenLedger {
   readonly #recipients: readonly Recipient[]
   readonly #identity: Identity
   #entries: readonly LedgerEntry[]
+  /** How many of the first entries are older than receipts. */
+  #beforeReceipts: number
   #state: LedgerState
   #segments: number
   #previous: string
@@ -65,6 +68,7 @@ export class OpenLedger {
     identity: Identity,
     read: {
       readonly entries: readonly LedgerEntry[]
+      readonly beforeReceipts: number
       readonly segments: number
       readonly previous: string
     },
@@ -75,9 +79,10 @@ export class OpenLedger {
     this.#identity = identity
     this.#recipients = header.recipients.map((text) => parseRecipient(text))
     this.#entries = read.entries
+    this.#beforeReceipts = read.beforeReceipts
     this.#segments = read.segments
     this.#previous = read.previous
-    this.#state = foldEntries(read.entries)
+    this.#state = foldEntries(read.entries, read.beforeReceipts)
   }
 
   get state(): LedgerState {
@@ -96,7 +101,7 @@ export class OpenLedger {
     for (let attempt = 1; ; attempt += 1) {
       const entries = make(this.#state)
       if (entries.length === 0) return
-      const state = foldEntries([...this.#entries, ...entries])
+      const state = foldEntries([...this.#entries, ...entries], this.#beforeReceipts)
       const number = this.#segments + 1
       const plain = writeSegment({ number, previous: this.#previous, entries: [...entries] })
       const sealed = encryptBytes(plain, this.#recipients, this.#ports.random)
@@ -126,9 +131,10 @@ export class OpenLedger {
     if (files === null) throw new AppError("LEDGER_DAMAGED", "the ledger disappeared while it was open")
     const read = await readEntries(files, this.#identity)
     this.#entries = read.entries
+    this.#beforeReceipts = read.beforeReceipts
     this.#segments = read.segments
     this.#previous = read.previous
-    this.#state = foldEntries(read.entries)
+    this.#state = foldEntries(read.entries, read.beforeReceipts)
   }
 }
 
@@ -186,17 +192,22 @@ async function ownerIdentity(ports: LedgerPorts, owner: OwnerKey): Promise<Ident
 
 async function readEntries(files: LedgerFiles, identity: Identity) {
   const entries: LedgerEntry[] = []
+  let beforeReceipts = 0
+  let version: Segment["version"] = 1
   let previous = linkTo(files.master)
   for (const [index, sealed] of files.segments.entries()) {
     const plain = await decryptBytes(sealed, [identity])
     try {
-      entries.push(...readSegment(plain, index + 1, previous).entries)
+      const segment = readSegment(plain, index + 1, previous, version)
+      version = segment.version
+      entries.push(...segment.entries)
+      if (version === 1) beforeReceipts = entries.length
     } finally {
       wipe(plain)
     }
     previous = linkTo(sealed)
   }
-  return { entries, segments: files.segments.length, previous }
+  return { entries, beforeReceipts, segments: files.segments.length, previous }
 }
 
 function makeOwner(ports: LedgerPorts): { readonly recipient: string; readonly identity: string } {

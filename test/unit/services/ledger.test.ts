@@ -11,7 +11,8 @@ import {
 } from "node:fs"
 import path from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
-import { nextDeviceNumber } from "../../../main/core/watermark/ledger.ts"
+import { toUtf8 } from "../../../main/core/bytes/bytes.ts"
+import { nextDeviceNumber, readSegment } from "../../../main/core/watermark/ledger.ts"
 import { OpenLedger, type LedgerPorts } from "../../../main/services/ledger/open-ledger.ts"
 import { ledgerPorts } from "../../support/ledger-ports.ts"
 import { ROOT, sharedFolder } from "../../support/workspace.ts"
@@ -19,6 +20,7 @@ import { ROOT, sharedFolder } from "../../support/workspace.ts"
 const folder = sharedFolder()
 const at = (name: string) => path.join(folder, name)
 const AT = "2026-01-01T00:00:00.000Z"
+const DEVICE = { kind: "device", name: "press-07", number: 1, at: AT }
 
 /** Runs the writer in a process of its own. `killAt` counts steps of the file system. */
 async function write(
@@ -95,6 +97,32 @@ describe("killed at any step of any write", { timeout: 240_000 }, () => {
       await grow(workspace, ["four"])
       expect(await devicesOf(workspace)).toEqual([...(after ?? []), "four"])
     })
+  })
+})
+
+describe("a ledger of version 1", () => {
+  test("opens with the copies it records, and goes on as one of version 2", async () => {
+    cpSync(path.join(ROOT, "test/vectors/ledger-1"), at("version-1"), { recursive: true })
+    await inWorkspace(at("version-1"), async (ports) => {
+      const ledger = await OpenLedger.open(ports)
+      const [issued] = ledger.state.issued
+      if (issued === undefined) throw new Error("the ledger records no copy")
+      expect(ledger.state.receipts.size).toBe(0)
+      await expect(ledger.append(() => [issued])).toFailWithCode("LEDGER_DAMAGED")
+      const commitment = ledger.state.plans.get(issued.modelHash)?.commitment ?? ""
+      await ledger.append(() => [{ kind: "receipt", commitment, bundle: "e30=", at: issued.at }, issued])
+      ledger.close()
+      const again = await OpenLedger.open(ports)
+      expect(again.segments).toBe(4)
+      expect(again.state.issued).toEqual([issued, issued])
+      again.close()
+    })
+  })
+
+  test("is refused behind a segment of version 2", async () => {
+    const old = toUtf8(JSON.stringify({ version: 1, number: 2, previous: "0".repeat(64), entries: [DEVICE] }))
+    expect(readSegment(old, 2, "0".repeat(64), 1).entries).toEqual([DEVICE])
+    await expect(() => readSegment(old, 2, "0".repeat(64), 2)).toFailWithCode("LEDGER_DAMAGED")
   })
 })
 
