@@ -162,7 +162,7 @@ async function openBatch(native: NativePayload | null, request: LoadSealed, batc
     return
   }
   const input = { file: request.file, offset }
-  const outcome = await native.open({ key, firstChunk, endsFile, sealed, input, plain })
+  const outcome = await native.open({ key, firstChunk, endsFile, sealed, input, plain, output: null })
   if (outcome.kind === "forged") throw forged(outcome.chunk)
   if (outcome.kind !== "done")
     throw new AppError("FILE_UNREADABLE", `reading the package failed (${outcome.kind})`)

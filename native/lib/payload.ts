@@ -17,7 +17,7 @@ export interface Piece {
 
 /** How a batch ended. `errno` is positive, as in the C library; `chunk` counts from the start of the file. */
 export type BatchOutcome =
-  /** `written`: bytes of a sealed batch that are in the output already, from its start. */
+  /** `written`: bytes of the result that are in the output already, from its start. */
   | { readonly kind: "done"; readonly written: number }
   | { readonly kind: "read-failed"; readonly errno: number }
   | { readonly kind: "short-read" }
@@ -34,8 +34,7 @@ export interface SealBatch {
   readonly plain: Uint8Array
   readonly pieces: readonly Piece[]
   readonly sealed: Uint8Array
-  /** Where it belongs. What can be written without waiting for another writer is; the rest is the caller's. */
-  readonly output: { readonly file: number; readonly offset: number }
+  readonly output: BatchOutput | null
 }
 
 export interface OpenBatch {
@@ -45,6 +44,13 @@ export interface OpenBatch {
   readonly sealed: Uint8Array
   readonly input: { readonly file: number; readonly offset: number }
   readonly plain: Uint8Array
+  readonly output: BatchOutput | null
+}
+
+/** Where all of a batch's result belongs. What can be written without waiting for another writer is; the rest is the caller's. */
+export interface BatchOutput {
+  readonly file: number
+  readonly offset: number
 }
 
 /** Bytes for one digest. */
@@ -75,8 +81,8 @@ interface PayloadAddon {
     plain: Uint8Array,
     pieces: Float64Array,
     sealed: Uint8Array,
-    file: number,
-    offset: number,
+    output: number,
+    outputOffset: number,
   ) => Promise<RawOutcome>
   readonly openBatch: (
     key: Uint8Array,
@@ -86,6 +92,8 @@ interface PayloadAddon {
     file: number,
     offset: number,
     plain: Uint8Array,
+    output: number,
+    outputOffset: number,
   ) => Promise<RawOutcome>
   readonly moveBatch: (isWrite: boolean, plain: Uint8Array, pieces: Float64Array) => Promise<RawOutcome>
   readonly digestBatch: (feeds: readonly (NativeDigest | Uint8Array)[]) => Promise<RawOutcome>
@@ -121,8 +129,8 @@ function wrap(raw: PayloadAddon) {
           batch.plain,
           flatten(batch.pieces),
           batch.sealed,
-          batch.output.file,
-          batch.output.offset,
+          batch.output?.file ?? -1,
+          batch.output?.offset ?? 0,
         ),
       ),
     open: async (batch: OpenBatch): Promise<BatchOutcome> =>
@@ -135,6 +143,8 @@ function wrap(raw: PayloadAddon) {
           batch.input.file,
           batch.input.offset,
           batch.plain,
+          batch.output?.file ?? -1,
+          batch.output?.offset ?? 0,
         ),
       ),
     read: async (plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome> =>

@@ -5,6 +5,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -142,6 +143,7 @@ ChunkCipher& ThreadCipher() {
 
 /** Read and sealed at a time, so that both sides stay in the cache nearest to a core that can hold them. */
 constexpr size_t kStep = 4 * kChunk;
+constexpr size_t kSealedStep = 4 * kSealedChunk;
 
 /** Held while a batch writes: a file takes one writer at a time, and waiting for it in the kernel burns a core. */
 std::mutex& WriteTurn() {
@@ -150,10 +152,32 @@ std::mutex& WriteTurn() {
 }
 
 /**
- * Reads pieces into `plain`, seals them, and writes what is sealed whenever nobody else is writing, while it is still in
- * the cache. `detail` of a batch that is done: bytes of `sealed` written, from its start.
+ * A batch that writes what it has made whenever nobody else is writing, while it is still in the cache. `detail` of one that
+ * is done: how many bytes of the result are written, from its start.
  */
-class SealBatch final : public Batch {
+class WritingBatch : public Batch {
+ public:
+  int output = -1;
+  uint64_t output_offset = 0;
+
+ protected:
+  /** The first `ready` bytes of `result` are there. False when writing failed; a turn that is taken is no failure. */
+  bool WriteInTurn(Bytes result, size_t ready) {
+    if (output < 0) return true;
+    const std::unique_lock<std::mutex> turn(WriteTurn(), std::try_to_lock);
+    if (!turn.owns_lock()) return true;
+    if (!WriteAt(output, output_offset + written_, result.data + written_, ready - written_)) return false;
+    written_ = ready;
+    return true;
+  }
+  void Finish() { Done(static_cast<int64_t>(written_)); }
+
+ private:
+  size_t written_ = 0;
+};
+
+/** Reads pieces into `plain` and seals them. The result is `sealed`. */
+class SealBatch final : public WritingBatch {
  public:
   void Run() override {
     const size_t whole = Contiguous() ? (plain.size - 1) / kStep * kStep : 0;
@@ -163,16 +187,15 @@ class SealBatch final : public Batch {
       const size_t size = is_end ? plain.size - at : kStep;
       if (whole > 0 && !ReadAt(inputs[0].file, inputs[0].offset + at, plain.data + at, size)) return;
       if (!Seal(at, size, is_end && ends_file)) return;
-      if (!WriteInTurn(at / kChunk * kSealedChunk + SealedSize(size, is_end && ends_file))) return;
+      if (!WriteInTurn(sealed, at / kChunk * kSealedChunk + SealedSize(size, is_end && ends_file))) return;
       if (is_end) break;
     }
-    Done(static_cast<int64_t>(written_));
+    Finish();
   }
 
   std::vector<Piece> inputs;
   Bytes plain, sealed;
-  uint64_t first_chunk = 0, output_offset = 0;
-  int output = -1;
+  uint64_t first_chunk = 0;
   bool ends_file = false;
 
  private:
@@ -187,26 +210,26 @@ class SealBatch final : public Batch {
     Fail(Status::kCipherFailed, 0);
     return false;
   }
-
-  /** False when writing failed; a turn that is taken is no failure. */
-  bool WriteInTurn(size_t sealed_size) {
-    const std::unique_lock<std::mutex> turn(WriteTurn(), std::try_to_lock);
-    if (!turn.owns_lock()) return true;
-    if (!WriteAt(output, output_offset + written_, sealed.data + written_, sealed_size - written_)) return false;
-    written_ = sealed_size;
-    return true;
-  }
-
-  size_t written_ = 0;
 };
 
-/** Reads `sealed` from the input file and opens it. */
-class OpenBatch final : public Batch {
+/** Reads `sealed` from the input file and opens it. The result is `plain`, of which nothing forged is ever written. */
+class OpenBatch final : public WritingBatch {
  public:
   void Run() override {
-    if (!ReadAt(input, input_offset, sealed.data, sealed.size)) return;
-    const int64_t forged = ThreadCipher().Open(key_, first_chunk, ends_file, sealed.data, sealed.size, plain.data);
-    if (forged >= 0) Fail(Status::kForged, static_cast<int64_t>(first_chunk) + forged);
+    for (size_t at = 0; at < sealed.size; at += kSealedStep) {
+      const size_t size = std::min(kSealedStep, sealed.size - at);
+      const bool is_end = at + size == sealed.size;
+      const size_t chunk = at / kSealedChunk;
+      if (!ReadAt(input, input_offset + at, sealed.data + at, size)) return;
+      const int64_t forged = ThreadCipher().Open(key_, first_chunk + chunk, is_end && ends_file, sealed.data + at, size,
+                                                 plain.data + chunk * kChunk);
+      if (forged >= 0) {
+        OPENSSL_cleanse(plain.data, plain.size);
+        return Fail(Status::kForged, static_cast<int64_t>(first_chunk + chunk) + forged);
+      }
+      if (!WriteInTurn(plain, chunk * kChunk + size - (size + kSealedChunk - 1) / kSealedChunk * kTag)) return;
+    }
+    Finish();
   }
 
   Bytes plain, sealed;
@@ -257,6 +280,13 @@ bool ReadFileNumber(napi_env env, napi_value value, int* file) {
   return true;
 }
 
+/** A file number, or -1 for none. */
+bool ReadOutput(napi_env env, napi_value value, int* file) {
+  int64_t number = 0;
+  if (napi_get_value_int64(env, value, &number) == napi_ok && number == -1) return true;
+  return ReadFileNumber(env, value, file);
+}
+
 /** Pieces as a flat Float64Array [file, offset, at, length, …]; each must lie inside a buffer of `size` bytes. */
 bool ReadPieceList(napi_env env, napi_value value, size_t size, std::vector<Piece>* pieces) {
   bool is_typed_array = false;
@@ -282,7 +312,7 @@ bool ReadPieceList(napi_env env, napi_value value, size_t size, std::vector<Piec
   return true;
 }
 
-/** sealBatch(key, firstChunk, endsFile, plain, pieces, sealed, file, offset) */
+/** sealBatch(key, firstChunk, endsFile, plain, pieces, sealed, output, outputOffset); output -1 writes nothing */
 napi_value StartSeal(napi_env env, napi_callback_info info) {
   napi_value arguments[8];
   Bytes key;
@@ -291,7 +321,7 @@ napi_value StartSeal(napi_env env, napi_callback_info info) {
       !ReadCount(env, arguments[1], &batch->first_chunk) || !ReadFlag(env, arguments[2], &batch->ends_file) ||
       !ReadBytes(env, arguments[3], &batch->plain) ||
       !ReadPieceList(env, arguments[4], batch->plain.size, &batch->inputs) ||
-      !ReadBytes(env, arguments[5], &batch->sealed) || !ReadFileNumber(env, arguments[6], &batch->output) ||
+      !ReadBytes(env, arguments[5], &batch->sealed) || !ReadOutput(env, arguments[6], &batch->output) ||
       !ReadCount(env, arguments[7], &batch->output_offset)) {
     return nullptr;
   }
@@ -306,15 +336,16 @@ napi_value StartSeal(napi_env env, napi_callback_info info) {
   return Batch::Start(env, std::move(batch));
 }
 
-/** openBatch(key, firstChunk, endsFile, sealed, file, offset, plain) */
+/** openBatch(key, firstChunk, endsFile, sealed, file, offset, plain, output, outputOffset); output -1 writes nothing */
 napi_value StartOpen(napi_env env, napi_callback_info info) {
-  napi_value arguments[7];
+  napi_value arguments[9];
   Bytes key;
   auto batch = std::make_unique<OpenBatch>();
   if (!ReadArguments(env, info, arguments) || !ReadKey(env, arguments[0], &key) ||
       !ReadCount(env, arguments[1], &batch->first_chunk) || !ReadFlag(env, arguments[2], &batch->ends_file) ||
       !ReadBytes(env, arguments[3], &batch->sealed) || !ReadFileNumber(env, arguments[4], &batch->input) ||
-      !ReadCount(env, arguments[5], &batch->input_offset) || !ReadBytes(env, arguments[6], &batch->plain)) {
+      !ReadCount(env, arguments[5], &batch->input_offset) || !ReadBytes(env, arguments[6], &batch->plain) ||
+      !ReadOutput(env, arguments[7], &batch->output) || !ReadCount(env, arguments[8], &batch->output_offset)) {
     return nullptr;
   }
   const size_t chunks = (batch->sealed.size + kSealedChunk - 1) / kSealedChunk;

@@ -26,7 +26,7 @@ export interface BatchBackend {
   allocate(bytes: number): Uint8Array
   /** Reads, seals, and writes what it can without waiting for another writer. */
   seal(batch: SealBatch): Promise<BatchOutcome>
-  /** Reads and opens. */
+  /** Reads, opens, and writes likewise. */
   open(batch: OpenBatch): Promise<BatchOutcome>
   read(plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome>
   write(plain: Uint8Array, pieces: readonly Piece[]): Promise<BatchOutcome>
@@ -37,7 +37,7 @@ export interface BatchBackend {
 /** errno values that mean the volume is full: ENOSPC, EFBIG, EDQUOT. */
 const FULL = new Set([28, 27, 122])
 
-/** Bytes of a sealed batch that are written already. Throws the error a batch ended with, if it did. */
+/** Bytes of the result that are written already. Throws the error a batch ended with, if it did. */
 export function checkOutcome(outcome: BatchOutcome): number {
   switch (outcome.kind) {
     case "done":

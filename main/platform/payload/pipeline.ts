@@ -59,26 +59,14 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
         const pieces = layout.fill(at, plain)
         await transform?.(at, plain, async () => backend.read(plain, pieces))
         const rest = transform === null ? pieces : []
-        const output = {
-          file: job.output.file,
-          offset: chunksOffset + firstChunk * SEALED_CHUNK_BYTES,
-        }
-        const written = checkOutcome(
-          await backend.seal({
-            key: job.key,
-            firstChunk,
-            endsFile: false,
-            plain,
-            pieces: rest,
-            sealed,
-            output,
-          }),
-        )
-        const left = { file: output.file, offset: output.offset + written, at: written }
+        const offset = chunksOffset + firstChunk * SEALED_CHUNK_BYTES
+        const target = { file: job.output.file, offset, at: 0, length: sealed.length }
+        const batch = { key: job.key, firstChunk, endsFile: false, plain, pieces: rest, sealed }
+        const written = checkOutcome(await backend.seal({ ...batch, output: target }))
         return {
           bytes: size,
           write: sealed,
-          pieces: written === sealed.length ? [] : [{ ...left, length: sealed.length - written }],
+          pieces: withoutFirst([target], written),
           digest: [...digests.parts(at, layout.overlaps(at, plain.length), plain), ...digests.sealed(sealed)],
         }
       })
@@ -161,14 +149,17 @@ async function decrypt(backend: BatchBackend, job: DecryptJob, control: JobContr
         const plain = slot.plain.subarray(0, size - Math.ceil(size / SEALED_CHUNK_BYTES) * 16)
         const input = { file: job.file, offset: job.chunksOffset + from }
         const endsFile = from + size === job.chunksBytes
-        const open = async () => backend.open({ key: job.key, firstChunk, endsFile, sealed, input, plain })
-        if (transform === null) checkOutcome(await open())
-        else await transform(at, plain, open)
         const overlaps = overlapsOf(job, at, plain.length)
+        const pieces = outputPieces(job, at, overlaps)
+        const batch = { key: job.key, firstChunk, endsFile, sealed, input, plain }
+        let written = 0
+        if (transform === null) {
+          written = checkOutcome(await backend.open({ ...batch, output: onlyTarget(pieces, plain.length) }))
+        } else await transform(at, plain, async () => backend.open({ ...batch, output: null }))
         return {
           bytes: plain.length,
           write: plain,
-          pieces: outputPieces(job, at, overlaps),
+          pieces: withoutFirst(pieces, written),
           digest: [...digests.parts(at, overlaps, plain), ...digests.sealed(sealed)],
         }
       })
@@ -245,5 +236,21 @@ function outputPieces(job: DecryptJob, at: number, overlaps: readonly Overlap[])
     if (place === undefined || place.target === null) return []
     const offset = place.target.offset + from - place.offset
     return [{ file: place.target.file, offset, at: from - at, length: to - from }]
+  })
+}
+
+/** The place all `length` bytes of a batch go to, when there is one such place. */
+function onlyTarget(pieces: readonly Piece[], length: number): Piece | null {
+  const [piece, ...more] = pieces
+  return piece !== undefined && more.length === 0 && piece.at === 0 && piece.length === length ? piece : null
+}
+
+/** What is left to write of a batch whose first `written` bytes are written. */
+function withoutFirst(pieces: readonly Piece[], written: number): readonly Piece[] {
+  return pieces.flatMap(({ file, offset, at, length }) => {
+    const skipped = Math.min(Math.max(written - at, 0), length)
+    return skipped === length
+      ? []
+      : [{ file, offset: offset + skipped, at: at + skipped, length: length - skipped }]
   })
 }
