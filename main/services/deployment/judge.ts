@@ -3,7 +3,7 @@ import type { Device } from "../../contract/schema/keys.ts"
 import { judgeDeployment, type Judged } from "../../core/policy/deployment.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
 import type { Ports } from "../ports.ts"
-import type { SealSources } from "./seal-source.ts"
+import type { Repositories } from "./repositories.ts"
 import { effectiveNow, keptSource, viewOf, type DeviceState } from "./state.ts"
 
 /** What the device keeps, judged again: no other file is needed. */
@@ -18,7 +18,7 @@ export async function judge(
   ports: Ports,
   device: Device,
   state: DeviceState,
-  sources: SealSources,
+  sources: Repositories,
 ): Promise<Judged> {
   const deviceId = createDeviceId(device.recipient)
   return judgeDeployment(

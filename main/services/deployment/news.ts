@@ -10,7 +10,8 @@ import { openGrant, readSignatures, wipeGranted } from "../package-access.ts"
 import type { OpenFile, PendingFile, Ports } from "../ports.ts"
 import { addTrustDocuments, attachBundle, copyPart } from "../seal-copy.ts"
 import { SealWriter } from "../seal-writer.ts"
-import { sealSources, type SealSources } from "./seal-source.ts"
+import type { Repositories } from "./repositories.ts"
+import { sealSources } from "./seal-source.ts"
 
 /** What a package is judged by before it is kept. */
 export interface Wanted {
@@ -21,7 +22,7 @@ export interface Wanted {
 }
 
 export interface News {
-  readonly sources: SealSources
+  readonly sources: Repositories
   /** Whether nothing was changed since the device looked last: then nothing of `sources` needs to be read. */
   readonly isUnchanged: boolean
   /** What to compare with next time; `null` for a file. */

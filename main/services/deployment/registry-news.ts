@@ -11,7 +11,6 @@ import { MEDIA } from "../../core/oci/media-types.ts"
 import { readSealFile, type AttachedBundle, type SealContents } from "../../core/oci/seal-file.ts"
 import { SHARED_TAG, trustDocuments } from "../../core/oci/trust-manifest.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
-import type { MetadataSource } from "../../core/tuf/client.ts"
 import type { JobContext } from "../jobs.ts"
 import { openGrant, readSignatures, wipeGranted } from "../package-access.ts"
 import type { Ports, PendingFile } from "../ports.ts"
@@ -20,6 +19,7 @@ import { fetchLayers, readParts, writeManifests, type Part } from "../registry/p
 import { readDocument, trustRepository } from "../registry/trust-transfer.ts"
 import { SealWriter } from "../seal-writer.ts"
 import type { News, Wanted } from "./news.ts"
+import { repositoriesIn, type Repositories } from "./repositories.ts"
 
 /** Throws METADATA_MISSING when the repository has no word to this device, and the REGISTRY_ codes. */
 export async function newsInRegistry(
@@ -49,25 +49,14 @@ function sourcesOf(
   trust: Repository,
   documents: ReadonlyMap<string, Descriptor>,
   deviceId: string,
-): { readonly image: MetadataSource; readonly director: MetadataSource } {
+): Repositories {
   const read = async (name: string, maxBytes: number): Promise<Uint8Array | null> => {
     const descriptor = documents.get(name)
     if (descriptor === undefined) return null
     return (await readDocument(trust, descriptor, maxBytes)).bytes
   }
-  return {
-    image: {
-      read: async (name, maxBytes) => read(name.startsWith("targets/") ? name : `image/${name}`, maxBytes),
-    },
-    director: {
-      read: async (name, maxBytes) =>
-        read(ROOT.test(name) ? `director/${name}` : `devices/${deviceId}/${name}`, maxBytes),
-    },
-  }
+  return repositoriesIn(read, deviceId)
 }
-
-/** Roots are shared by all devices. */
-const ROOT = /^\d+\.root\.json$/
 
 async function copy(
   ports: Ports,

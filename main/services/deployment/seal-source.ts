@@ -3,14 +3,9 @@ import { AppError } from "../../contract/errors.ts"
 import type { ByteSource } from "../../core/bytes/source.ts"
 import { sha256Digest } from "../../core/oci/manifest.ts"
 import type { SealContents } from "../../core/oci/seal-file.ts"
-import type { MetadataSource } from "../../core/tuf/client.ts"
+import { repositoriesIn, type Repositories } from "./repositories.ts"
 
-export interface SealSources {
-  readonly image: MetadataSource
-  readonly director: MetadataSource
-}
-
-export function sealSources(file: ByteSource, contents: SealContents, deviceId: string): SealSources {
+export function sealSources(file: ByteSource, contents: SealContents, deviceId: string): Repositories {
   const read = async (name: string, maxBytes: number): Promise<Uint8Array | null> => {
     const found = contents.trust.get(name)
     if (found === undefined) return null
@@ -22,16 +17,5 @@ export function sealSources(file: ByteSource, contents: SealContents, deviceId: 
       throw new AppError("SEAL_DIGEST_MISMATCH", `${name} does not have the content its name promises`)
     return bytes
   }
-  return {
-    image: {
-      read: async (name, maxBytes) => read(name.startsWith("targets/") ? name : `image/${name}`, maxBytes),
-    },
-    director: {
-      read: async (name, maxBytes) =>
-        read(ROOT.test(name) ? `director/${name}` : `devices/${deviceId}/${name}`, maxBytes),
-    },
-  }
+  return repositoriesIn(read, deviceId)
 }
-
-/** Roots are shared by all devices. */
-const ROOT = /^\d+\.root\.json$/

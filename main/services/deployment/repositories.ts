@@ -1,0 +1,23 @@
+import type { MetadataSource } from "../../core/tuf/client.ts"
+
+/** The two TUF repositories a device follows. */
+export interface Repositories {
+  readonly image: MetadataSource
+  readonly director: MetadataSource
+}
+
+/** Both behind one carrier, whose documents have the names of FORMAT 10.6; `read` gives a document by such a name, null when there is none. */
+export function repositoriesIn(read: MetadataSource["read"], deviceId: string): Repositories {
+  return {
+    image: {
+      read: async (name, maxBytes) => read(name.startsWith("targets/") ? name : `image/${name}`, maxBytes),
+    },
+    director: {
+      read: async (name, maxBytes) =>
+        read(ROOT.test(name) ? `director/${name}` : `devices/${deviceId}/${name}`, maxBytes),
+    },
+  }
+}
+
+/** Roots are shared by all devices. */
+const ROOT = /^\d+\.root\.json$/
