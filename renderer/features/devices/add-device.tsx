@@ -1,8 +1,8 @@
-import { Button, Group, Modal, SegmentedControl, Text, Textarea, TextInput } from "@mantine/core"
-import { useState, type FormEvent } from "react"
+import { Modal, SegmentedControl, Text, Textarea, TextInput } from "@mantine/core"
+import { useState } from "react"
 import { connection } from "../../api/connection.ts"
 import { refresh } from "../../api/queries.ts"
-import { FailureNotice } from "../../ui/failure-notice.tsx"
+import { DialogForm } from "../../ui/form-dialog.tsx"
 
 type Kind = "recipient" | "software"
 
@@ -18,30 +18,15 @@ function AddDeviceForm({ onClose }: { readonly onClose: () => void }) {
   const [kind, setKind] = useState<Kind>("recipient")
   const [name, setName] = useState("")
   const [recipient, setRecipient] = useState("")
-  const [error, setError] = useState<unknown>(null)
-  const [isBusy, setBusy] = useState(false)
   const add = async () => {
-    setBusy(true)
-    setError(null)
-    try {
-      await connection.client.devices.add({
-        name: name.trim(),
-        key: kind === "recipient" ? { kind, recipient: recipient.trim() } : { kind },
-      })
-      await refresh("devices", "keys")
-      onClose()
-    } catch (failure) {
-      setError(failure)
-    } finally {
-      setBusy(false)
-    }
-  }
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    void add()
+    await connection.client.devices.add({
+      name: name.trim(),
+      key: kind === "recipient" ? { kind, recipient: recipient.trim() } : { kind },
+    })
+    await refresh("devices", "keys")
   }
   return (
-    <form onSubmit={submit} className="sw-form">
+    <DialogForm verb="Add device" act={add} onClose={onClose}>
       <SegmentedControl
         aria-label="Kind of key"
         value={kind}
@@ -78,15 +63,6 @@ function AddDeviceForm({ onClose }: { readonly onClose: () => void }) {
           spellCheck={false}
         />
       )}
-      {error !== null && <FailureNotice error={error} />}
-      <Group justify="flex-end" gap="xs">
-        <Button variant="default" onClick={onClose}>
-          Cancel
-        </Button>
-        <Button type="submit" loading={isBusy}>
-          Add device
-        </Button>
-      </Group>
-    </form>
+    </DialogForm>
   )
 }

@@ -146,7 +146,7 @@ function Steps({ model, summary, devices, keys }: StepsProps) {
                 Protect
               </Button>
               <Text size="xs" c="dimmed">
-                The model is read once; the package appears only when it is complete.
+                The package appears only when it is complete.
               </Text>
             </div>
           </div>

@@ -1,16 +1,11 @@
-import { Button, Checkbox, Group, Text, TextInput } from "@mantine/core"
-import { modals } from "@mantine/modals"
-import { useState, type FormEvent } from "react"
+import { Checkbox, Text, TextInput } from "@mantine/core"
+import { useState } from "react"
 import { connection } from "../../api/connection.ts"
 import { refresh } from "../../api/queries.ts"
-import { FailureNotice } from "../../ui/failure-notice.tsx"
+import { DialogForm, openDialog } from "../../ui/form-dialog.tsx"
 
 export function openAddConnection(): void {
-  const id = modals.open({
-    title: "Connect to a registry",
-    closeButtonProps: { "aria-label": "Close" },
-    children: <AddConnection onClose={() => modals.close(id)} />,
-  })
+  openDialog("Connect to a registry", (close) => <AddConnection onClose={close} />)
 }
 
 /** Nothing is kept until the registry has answered, as somebody it lets in. */
@@ -18,31 +13,16 @@ function AddConnection({ onClose }: { readonly onClose: () => void }) {
   const [host, setHost] = useState("")
   const [username, setUsername] = useState("")
   const [plainHttp, setPlainHttp] = useState(false)
-  const [error, setError] = useState<unknown>(null)
-  const [isBusy, setBusy] = useState(false)
   const add = async () => {
     const { registry } = connection.client
     const wanted = { host: host.trim(), plainHttp }
-    setBusy(true)
-    setError(null)
-    try {
-      if (username.trim() === "") await registry.check({ ...wanted, authority: null })
-      else await registry.login({ ...wanted, authority: null, username: username.trim() })
-      await registry.connections.add(wanted)
-      await refresh("connections")
-      onClose()
-    } catch (failure) {
-      setError(failure)
-    } finally {
-      setBusy(false)
-    }
-  }
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    void add()
+    if (username.trim() === "") await registry.check({ ...wanted, authority: null })
+    else await registry.login({ ...wanted, authority: null, username: username.trim() })
+    await registry.connections.add(wanted)
+    await refresh("connections")
   }
   return (
-    <form className="sw-form" onSubmit={submit}>
+    <DialogForm verb="Connect" isReady={host.trim() !== ""} act={add} onClose={onClose}>
       <TextInput
         label="Address"
         description="HOST or HOST:PORT"
@@ -71,15 +51,6 @@ function AddConnection({ onClose }: { readonly onClose: () => void }) {
       <Text size="xs" c="dimmed">
         The password is asked for next. It is kept where docker and skopeo keep theirs.
       </Text>
-      {error !== null && <FailureNotice error={error} />}
-      <Group justify="flex-end" gap="xs">
-        <Button variant="default" onClick={onClose}>
-          Cancel
-        </Button>
-        <Button type="submit" loading={isBusy} disabled={host.trim() === ""}>
-          Connect
-        </Button>
-      </Group>
-    </form>
+    </DialogForm>
   )
 }

@@ -1,5 +1,4 @@
-import { Button, Group, Text } from "@mantine/core"
-import { modals } from "@mantine/modals"
+import { Text } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
 import type { Progress } from "../../../main/contract/schema/base.ts"
@@ -8,16 +7,12 @@ import { connection } from "../../api/connection.ts"
 import { runJob } from "../../api/jobs.ts"
 import { queries, refresh } from "../../api/queries.ts"
 import { go } from "../../api/router.ts"
-import { FailureNotice } from "../../ui/failure-notice.tsx"
+import { DialogForm, openDialog } from "../../ui/form-dialog.tsx"
 import { PlaceFields, placeOf, type PlaceChoice } from "../../ui/place-fields.tsx"
 import { rateText } from "../../ui/step-bar.tsx"
 
 export function openPull(): void {
-  const id = modals.open({
-    title: "Pull a package",
-    closeButtonProps: { "aria-label": "Close" },
-    children: <Pull onClose={() => modals.close(id)} />,
-  })
+  openDialog("Pull a package", (close) => <Pull onClose={close} />)
 }
 
 function Pull({ onClose }: { readonly onClose: () => void }) {
@@ -39,13 +34,9 @@ function PullForm({
     tag: "",
   })
   const [progress, setProgress] = useState<Progress | null>(null)
-  const [error, setError] = useState<unknown>(null)
-  const [isBusy, setBusy] = useState(false)
   const from = placeOf(choice, connections)
   const pull = async () => {
     if (from === null) return
-    setBusy(true)
-    setError(null)
     const { client } = connection
     try {
       const stem = choice.repository.trim().split("/").at(-1) ?? "package"
@@ -66,36 +57,17 @@ function PullForm({
       )
       const { file } = await client.library.remember({ file: output.file })
       await refresh("packages")
-      onClose()
       go("packages", file)
-    } catch (failure) {
-      setError(failure)
     } finally {
-      setBusy(false)
       setProgress(null)
     }
   }
   return (
-    <form
-      className="sw-form"
-      onSubmit={(event) => {
-        event.preventDefault()
-        void pull()
-      }}
-    >
+    <DialogForm verb="Pull" isReady={from !== null} act={pull} onClose={onClose}>
       <PlaceFields connections={connections} value={choice} onChange={setChoice} tagLabel="Tag or digest" />
       <Text size="xs" c="dimmed">
         {progress === null ? "It is verified as soon as it is here." : rateText(progress)}
       </Text>
-      {error !== null && <FailureNotice error={error} />}
-      <Group justify="flex-end" gap="xs">
-        <Button variant="default" onClick={onClose}>
-          Cancel
-        </Button>
-        <Button type="submit" loading={isBusy} disabled={from === null}>
-          Pull
-        </Button>
-      </Group>
-    </form>
+    </DialogForm>
   )
 }
