@@ -5,25 +5,17 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { followJob } from "../../main/contract/client.ts"
 import { localEngine } from "../../main/contract/server.ts"
 import { startShell } from "../../main/electron/shell.ts"
-import type * as EngineProcessModule from "../../main/platform/engine-process.ts"
 import { localPorts } from "../../main/platform/ports.ts"
 import { createEngine } from "../../main/services/engine.ts"
 import { openDesktopPage, type DesktopPage } from "../support/desktop-page.ts"
 import { app, resetWorld, world } from "../support/fake-electron.ts"
+import { engines } from "../support/recorded-engines.ts"
 import { MODELS, sharedFolder } from "../support/workspace.ts"
 
 vi.mock("electron", async () => import("../support/fake-electron.ts"))
-vi.mock("../../main/platform/engine-process.ts", async (original) => {
-  const real = await original<typeof EngineProcessModule>()
-  return {
-    startEngineProcess: (...given: Parameters<typeof real.startEngineProcess>) => {
-      const engine = real.startEngineProcess(...given)
-      engines.push(engine)
-      return engine
-    },
-  }
-})
-const { engines } = vi.hoisted(() => ({ engines: [] as EngineProcessModule.EngineProcess[] }))
+vi.mock("../../main/platform/engine-process.ts", async (original) =>
+  (await import("../support/recorded-engines.ts")).recordEngines(original),
+)
 
 const folder = sharedFolder()
 const model = path.join(folder, "cnn.onnx")

@@ -10,22 +10,14 @@ import { PORT_MESSAGE, type DesktopBridge, type OpenedFile } from "../../main/co
 import type { FileRef } from "../../main/contract/schema/base.ts"
 import type { WindowClient } from "../../main/contract/window.ts"
 import { startShell } from "../../main/electron/shell.ts"
-import type * as EngineProcessModule from "../../main/platform/engine-process.ts"
 import { app, exposed, paths, resetWorld, world } from "../support/fake-electron.ts"
+import { engines } from "../support/recorded-engines.ts"
 import { MODELS, sharedFolder } from "../support/workspace.ts"
 
 vi.mock("electron", async () => import("../support/fake-electron.ts"))
-vi.mock("../../main/platform/engine-process.ts", async (original) => {
-  const real = await original<typeof EngineProcessModule>()
-  return {
-    startEngineProcess: (...given: Parameters<typeof real.startEngineProcess>) => {
-      const engine = real.startEngineProcess(...given)
-      engines.push(engine)
-      return engine
-    },
-  }
-})
-const { engines } = vi.hoisted(() => ({ engines: [] as EngineProcessModule.EngineProcess[] }))
+vi.mock("../../main/platform/engine-process.ts", async (original) =>
+  (await import("../support/recorded-engines.ts")).recordEngines(original),
+)
 
 const folder = sharedFolder()
 const model = path.join(folder, "digits.onnx")
