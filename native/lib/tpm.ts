@@ -224,7 +224,7 @@ export class Tpm {
     return toNumbers(list)
   }
 
-  /** Makes a counter at an NV index; returns its first value, above every counter this TPM ever had. */
+  /** Makes a counter at an NV index; returns its first value, above every counter removed from this TPM. */
   async defineCounter(index: number, parentName: Uint8Array | null = null): Promise<bigint> {
     return this.#counter("defineCounter", index, parentName)
   }

@@ -81,7 +81,7 @@ bool DefineCounter(Connection& connection, Arguments arguments, Response* respon
     index.handle = ESYS_TR_NONE;
     return false;
   }
-  // A counter can be read only once it has counted; it starts above every counter this TPM ever had.
+  // A counter can be read only once it has counted; it starts above every counter removed from this TPM.
   return Increment(connection, index.handle) && ReadValue(connection, index.handle, response);
 }
 

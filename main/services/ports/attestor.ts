@@ -48,7 +48,7 @@ export interface Attestor {
  * 0x01bfffff). `tcti` as for keys; null finds the TPM.
  */
 export interface HardwareCounters {
-  /** Makes it; its first value is above every counter the TPM ever had. Throws TPM_EXISTS. */
+  /** Makes it; its first value is above every counter that was removed from the TPM. Throws TPM_EXISTS. */
   define(tcti: string | null, index: number): Promise<bigint>
   /** Throws TPM_HANDLE_EMPTY, and TPM_UNSUITABLE for an index that is no counter or is locked. */
   increment(tcti: string | null, index: number): Promise<bigint>
