@@ -4,7 +4,11 @@ import path from "node:path"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest"
 import { followJob } from "../../main/contract/client.ts"
 import type { Place } from "../../main/contract/schema/registry.ts"
+import { attestationType } from "../../main/core/attest/statement.ts"
+import { bundleManifest } from "../../main/core/oci/manifest.ts"
+import { EMPTY_CONFIG, EMPTY_CONFIG_BYTES, MEDIA } from "../../main/core/oci/media-types.ts"
 import { createDeviceId } from "../../main/core/policy/device-id.ts"
+import { grantsOf } from "../../main/services/release/director.ts"
 import { countingProxy } from "../support/counting-proxy.ts"
 import { dockerRegistry, type DockerRegistry } from "../support/docker-registry.ts"
 import { Fleet } from "../support/shop.ts"
@@ -138,6 +142,27 @@ describe("a fleet over a registry", () => {
     expect(await fleet.desk.engine.fleet.collect({ from: place })).toMatchObject({
       receipts: [{ device: "press-07", result: "refused" }],
     })
+    expect((await fleet.desk.engine.fleet.status())[0]).toMatchObject({ receipts: { good: 1, refused: 1 } })
+  })
+
+  test("refuses what claims to be a receipt and cannot be read, and still takes the others", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    const place = placeAt(registry.host)
+    await fleet.push(await fleet.deploy("r1"), place, "r1")
+    const { ports } = fleet.desk
+    const grants = ports.registries.open(place, new AbortController().signal).below("grants")
+    const deviceId = createDeviceId((await ports.devices.find("press-07")).recipient)
+    const [grant = ""] = await grantsOf(ports, deviceId)
+    const subject = await grants.manifest(grant)
+    if (subject === null) throw new Error("the grant is not there")
+    await grants.putBlob(EMPTY_CONFIG, { kind: "bytes", bytes: EMPTY_CONFIG_BYTES })
+    // Nothing, said to be a bundle of five megabytes.
+    const lie = { mediaType: MEDIA.bundle, digest: EMPTY_CONFIG.digest, size: 5 << 20 }
+    const type = attestationType("receipt")
+    await grants.putManifest(bundleManifest(subject.descriptor, lie, type, "2026-01-01T00:00:00.000Z"), null)
+    await fleet.sync(place)
+    const { receipts } = await fleet.desk.engine.fleet.collect({ from: place })
+    expect(receipts.map(({ result }) => result).toSorted()).toEqual(["refused", "taken"])
     expect((await fleet.desk.engine.fleet.status())[0]).toMatchObject({ receipts: { good: 1, refused: 1 } })
   })
 

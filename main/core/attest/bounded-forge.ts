@@ -5,7 +5,7 @@
 import forge from "node-forge"
 import { AppError } from "../../contract/errors.ts"
 
-/** Ten times what careful programs write today (OWASP: 600,000 rounds of PBKDF2 at most). */
+/** Above what careful programs write today (OWASP advises 600,000 rounds of PBKDF2-HMAC-SHA256). */
 const MAX_ITERATIONS = 1_000_000
 
 export function checkIterations(count: number): void {

@@ -55,7 +55,13 @@ export async function importReceipts(ports: Ports, ref: FileRef): Promise<Import
     const receipts: Imported["receipts"] = []
     for (const { bytes, predicateType } of bundles) {
       if (predicateType === attestationType("receipt"))
-        receipts.push(await takeReceipt(ports, bytes, trust, names, "unknown"))
+        receipts.push(
+          await takeReceipt(
+            ports,
+            { digest: sha256Digest(bytes), read: async () => bytes },
+            { trust, names, deviceId: "unknown" },
+          ),
+        )
     }
     await logReceipts(ports, receipts)
     return { receipts }
@@ -75,8 +81,8 @@ export async function collectReceipts(ports: Ports, repository: Repository): Pro
   const receipts: Imported["receipts"] = []
   for (const deviceId of names.keys()) {
     for (const grant of await grantsOf(ports, deviceId)) {
-      for (const bytes of await attachedReceipts(grants, grant))
-        receipts.push(await takeReceipt(ports, bytes, trust, names, deviceId))
+      for (const found of await attachedReceipts(grants, grant))
+        receipts.push(await takeReceipt(ports, found, { trust, names, deviceId }))
     }
   }
   await logReceipts(ports, receipts)
@@ -91,37 +97,66 @@ async function logReceipts(ports: Ports, receipts: Imported["receipts"]): Promis
   await logAct(ports, { act: "receipts", what: `${taken} taken, ${refused} refused`, digests: [] })
 }
 
-/** `deviceId`: whom a refusal is counted with. */
+/** What may be a receipt, and its name as long as nobody has read it. */
+interface FoundReceipt {
+  readonly digest: Digest
+  readonly read: () => Promise<Uint8Array>
+}
+
+/** `deviceId`: whom a refusal is counted with. Throws when the registry cannot be asked: that says nothing of the receipt. */
 async function takeReceipt(
   ports: Ports,
-  bytes: Uint8Array,
-  trust: TrustedKeys,
-  names: ReadonlyMap<string, string>,
-  deviceId: string,
+  found: FoundReceipt,
+  {
+    trust,
+    names,
+    deviceId,
+  }: {
+    readonly trust: TrustedKeys
+    readonly names: ReadonlyMap<string, string>
+    readonly deviceId: string
+  },
 ): Promise<Imported["receipts"][number]> {
+  let { digest } = found
   try {
+    const bytes = await found.read()
+    digest = sha256Digest(bytes)
     const { receipt, device, packageDigest } = readReceipt(bytes, trust, ports.now())
     await checkQuote(ports, receipt, packageDigest)
     const isNew = await keepReceipt(ports, receipt, bytes)
     return { device: names.get(device) ?? device, result: isNew ? "taken" : "known", reason: "" }
   } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    await keepRefused(ports, deviceId, bytes, error)
+    if (!(error instanceof AppError) || isOutage(error)) throw error
+    await keepRefused(ports, deviceId, digest, error)
     return { device: names.get(deviceId) ?? null, result: "refused", reason: error.message }
   }
 }
 
-async function attachedReceipts(grants: Repository, grant: Digest): Promise<readonly Uint8Array[]> {
-  const found: Uint8Array[] = []
+/** What a registry may say about one thing it holds; anything else is about the registry. */
+const ABOUT_CONTENT = new Set(["REGISTRY_NOT_FOUND", "REGISTRY_TOO_LARGE", "REGISTRY_DIGEST_MISMATCH"])
+
+function isOutage({ code }: AppError): boolean {
+  return code.startsWith("REGISTRY_") && !ABOUT_CONTENT.has(code)
+}
+
+async function attachedReceipts(grants: Repository, grant: Digest): Promise<readonly FoundReceipt[]> {
+  const found: FoundReceipt[] = []
   for (const { descriptor, artifactType, annotations } of await grants.referrers(grant)) {
     const isReceipt =
       artifactType === MEDIA.bundle &&
       annotations["dev.sigstore.bundle.predicateType"] === attestationType("receipt")
-    const manifest = isReceipt ? await grants.manifest(descriptor.digest) : null
-    const layer = manifest === null ? undefined : parseManifest(manifest.bytes).layers[0]
-    if (layer !== undefined) found.push(await grants.readBlob(layer, MAX_RECEIPT_BYTES))
+    if (!isReceipt) continue
+    found.push({ digest: descriptor.digest, read: async () => readReceiptBlob(grants, descriptor.digest) })
   }
   return found
+}
+
+async function readReceiptBlob(grants: Repository, digest: Digest): Promise<Uint8Array> {
+  const manifest = await grants.manifest(digest)
+  const layer = manifest === null ? undefined : parseManifest(manifest.bytes).layers[0]
+  if (layer === undefined)
+    throw new AppError("REGISTRY_NOT_FOUND", `${grants.name} lists a receipt it does not have`)
+  return grants.readBlob(layer, MAX_RECEIPT_BYTES)
 }
 
 export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
@@ -211,13 +246,8 @@ function keepable({ quote, ...rest }: Receipt) {
   }
 }
 
-async function keepRefused(
-  ports: Ports,
-  deviceId: string,
-  bytes: Uint8Array,
-  refusal: AppError,
-): Promise<void> {
-  const name = sha256Digest(bytes).slice("sha256:".length)
+async function keepRefused(ports: Ports, deviceId: string, digest: Digest, refusal: AppError): Promise<void> {
+  const name = digest.slice("sha256:".length)
   await ports.documents.write(
     `receipts-refused/${deviceId}/${name}.json`,
     toUtf8(JSON.stringify({ code: refusal.code })),
