@@ -58,7 +58,11 @@ describe("help", () => {
   })
 
   test("a reader that has seen enough is no failure", async () => {
-    expect(await cli(["--help"], { closesStdout: true })).toMatchObject({ status: 0, signal: null, stderr: "" })
+    expect(await cli(["--help"], { closesStdout: true })).toMatchObject({
+      status: 0,
+      signal: null,
+      stderr: "",
+    })
   })
 
   test("an unknown command or option is a usage error", async () => {
