@@ -1,10 +1,8 @@
 /** TUF's list of attacks against a device that only ever sees files; each is named by the code of its refusal. */
-import { sign } from "node:crypto"
 import { cpSync, readFileSync, rmSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
-import type { Key } from "../../../main/contract/schema/keys.ts"
 import { binOf, createDeviceId } from "../../../main/core/policy/device-id.ts"
 import { judgeDeployment, type DeviceFacts, type Floors } from "../../../main/core/policy/deployment.ts"
 import type { Run } from "../../../main/core/policy/words.ts"
@@ -12,11 +10,11 @@ import type { MetadataSource } from "../../../main/core/tuf/client.ts"
 import { readSealFile } from "../../../main/core/oci/seal-file.ts"
 import { sourceOf } from "../../../main/core/bytes/source.ts"
 import { sealSources } from "../../../main/services/deployment/seal-source.ts"
-import type { Documents } from "../../../main/services/ports/documents.ts"
 import type { RollbackFloors } from "../../../main/services/ports/floors.ts"
-import { binRepository, direct, lastDirected } from "../../../main/services/release/director.ts"
+import { direct, lastDirected } from "../../../main/services/release/director.ts"
 import { ownKeys } from "../../../main/services/trust/own-keys.ts"
 import { currentPlan } from "../../../main/services/trust/publish.ts"
+import { nextWords } from "../../support/old-words.ts"
 import { Fleet } from "../../support/shop.ts"
 import { temporaryFolder } from "../../support/workspace.ts"
 
@@ -49,27 +47,8 @@ describe("a device refuses", () => {
 
   test("1,000 old but valid manifests, with everything but the counter forgotten", async () => {
     const { fleet, facts, deviceId } = await published()
-    // In memory: what is tried is the verdict, and a thousand words to disk would be waited for.
-    const { ports: desk, workspace } = fleet.desk
-    const pem = readFileSync(path.join(workspace, "keys", "signing", "desk.pem"))
-    const keys = {
-      ...desk.keys,
-      sign: async (_key: Key, message: Uint8Array) => sign("sha256", message, pem),
-    }
-    const ports = { ...desk, keys, documents: await inMemory(desk.documents, deviceId) }
-    const plan = await currentPlan(ports)
-    const own = await ownKeys(ports)
-    const repository = binRepository(ports, binOf(deviceId))
-    const words: Map<string, Uint8Array>[] = []
-    for (let count = 0; count < 1000; count += 1) {
-      await direct(ports, plan, own, [{ deviceId, ring: "pilot", run: null }])
-      const version = await repository.timestampVersion()
-      const names = ["timestamp.json", `${version}.snapshot.json`, `${version}.targets.json`]
-      const word = new Map<string, Uint8Array>()
-      for (const name of names) word.set(name, (await repository.read(name)) ?? new Uint8Array(0))
-      words.push(word)
-    }
-    const floor = ((await lastDirected(ports, deviceId))?.counter ?? 0) + 1
+    const words = await nextWords(fleet.desk, { deviceId, ring: "pilot", run: null }, 1000)
+    const floor = ((await lastDirected(fleet.desk.ports, deviceId))?.counter ?? 0) + words.length + 1
     const refusals = new Map<string, number>()
     for (const word of words) {
       const director = withFiles(facts.director, word)
@@ -244,21 +223,6 @@ async function codeOf(outcome: Promise<unknown>): Promise<string> {
 
 function withFiles(source: MetadataSource, files: ReadonlyMap<string, Uint8Array>): MetadataSource {
   return { read: async (name, maxBytes) => files.get(name) ?? source.read(name, maxBytes) }
-}
-
-/** Documents of the desk, and the words to one device in memory. */
-async function inMemory(disk: Documents, deviceId: string): Promise<Documents> {
-  const written = new Map<string, Uint8Array>()
-  const folder = `tuf/devices/${binOf(deviceId)}`
-  for (const name of await disk.list(folder))
-    written.set(`${folder}/${name}`, (await disk.read(`${folder}/${name}`)) ?? new Uint8Array(0))
-  return {
-    ...disk,
-    read: async (name) => written.get(name) ?? disk.read(name),
-    write: async (name, bytes) => {
-      written.set(name, bytes)
-    },
-  }
 }
 
 /** Counters that no copy of a disk holds, as a TPM has them. */
