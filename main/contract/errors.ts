@@ -318,6 +318,10 @@ const TABLE = {
     EXIT.key,
     "Use the TPM that made the key. If it was cleared, make a new key and enrol again.",
   ],
+  FLOOR_LOST: [
+    EXIT.refused,
+    "Somebody removed the counters or made them anew. Make new keys with `sealwright device init` and enrol again.",
+  ],
   TPM_UNSUITABLE: [EXIT.key, "Choose another key, handle or index."],
   TPM_HANDLE_EMPTY: [EXIT.missing, "List what the TPM holds: tpm2_getcap handles-persistent."],
   TPM_FULL: [EXIT.unavailable, "Remove a persistent object, or leave out --persistent."],

@@ -109,10 +109,11 @@ export function localPorts(
       new FloorRecords(documents, path.join(workspace, "floors.key"), random),
       new TpmFloors(counters),
       async ({ name, holdsKey }) => {
-        const place = holdsKey ? (await records.device.find(name)).place : null
-        if (place?.provider === "tpm2") return { tcti: place.tcti, isKeyThere: true }
+        const key = holdsKey ? await records.device.find(name) : null
+        if (key?.place.provider === "tpm2")
+          return { tcti: key.place.tcti, checkKey: async () => void (await tpm2.assurance(key)) }
         const isInSight = (tcti ?? "") !== "" || TPM_DEVICES.some((device) => existsSync(device))
-        return isInSight ? { tcti: null, isKeyThere: false } : null
+        return isInSight ? { tcti: null, checkKey: null } : null
       },
     ),
     folders: {
