@@ -2,11 +2,10 @@
  * The director's words to devices, signed by a key that signs alone: one document for all devices of a bin, so that a ring of
  * a thousand is told in sixteen. Whoever is not told anything new keeps his word and his counter.
  */
-import type { Targets } from "@tufjs/models"
 import { BINS, binOf, createDeviceId } from "../../core/policy/device-id.ts"
 import { readWords, toWords, type Run, type Word } from "../../core/policy/words.ts"
 import { toSnapshot, toTimestamp } from "../../core/tuf/fresh.ts"
-import { parseMetadata } from "../../core/tuf/metadata.ts"
+import { parseMetadata, type MetadataByKind } from "../../core/tuf/metadata.ts"
 import { expiryAfter, type TrustPlan } from "../../core/tuf/plan.ts"
 import { toMetadataBytes } from "../../core/tuf/signing.ts"
 import { logAct } from "../log/trust-log.ts"
@@ -151,7 +150,9 @@ async function wordsAt(repository: Repository, version: number): Promise<Readonl
   return signed === null ? new Map() : readWords(signed)
 }
 
-async function targetsAt(repository: Repository, version: number): Promise<Targets | null> {
+type SignedTargets = MetadataByKind["targets"]["signed"]
+
+async function targetsAt(repository: Repository, version: number): Promise<SignedTargets | null> {
   const bytes = version === 0 ? null : await repository.read(`${version}.targets.json`)
   return bytes === null ? null : parseMetadata("targets", bytes, "the words to devices").signed
 }
