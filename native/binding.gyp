@@ -6,6 +6,7 @@
         "src/addon.cc",
         "src/chunks.cc",
         "src/sha256.cc",
+        "src/batch.cc",
         "src/payload.cc",
         "src/peer.cc",
         "src/tss.cc",

@@ -61,6 +61,9 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(args: readonly string[]): Promise<number> {
   const abort = new AbortController()
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => abort.abort())
+  // Who reads our output may have seen enough (`| head`): what goes on for them ends, and there is nobody to tell.
+  process.stdout.on("error", () => abort.abort())
+  process.stderr.on("error", () => {})
   let exitCode = 0
   const program = new Command("sealwright")
     .description("Protects machine-learning models that leave for the edge.")

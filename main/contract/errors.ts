@@ -172,6 +172,10 @@ const TABLE = {
     "The evidence does not prove what it should: enrol the device again from its own computer, or enrol it at a lower level.",
   ],
   CERTIFICATE_MALFORMED: [EXIT.input, "Give a certificate, request or revocation list in PEM or DER form."],
+  CERTIFICATE_FOREIGN: [
+    EXIT.refused,
+    "Give the certificate that was issued for this key's own request: `sealwright keys certificate request`.",
+  ],
   CREDENTIAL_PASSPHRASE: [EXIT.key, "Check the passphrase of the file; nothing was imported."],
 
   // Inference firewall
@@ -317,6 +321,10 @@ const TABLE = {
   TPM_KEY_FOREIGN: [
     EXIT.key,
     "Use the TPM that made the key. If it was cleared, make a new key and enrol again.",
+  ],
+  FLOOR_LOST: [
+    EXIT.refused,
+    "Somebody removed the counters or made them anew. Make new keys with `sealwright device init` and enrol again.",
   ],
   TPM_UNSUITABLE: [EXIT.key, "Choose another key, handle or index."],
   TPM_HANDLE_EMPTY: [EXIT.missing, "List what the TPM holds: tpm2_getcap handles-persistent."],

@@ -31,6 +31,7 @@ import { credentialFiles } from "./registry/credentials.ts"
 import { pushQueue } from "./registry/push-queue.ts"
 import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
+import { tokenServerFile } from "./registry/token-servers.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { auditLog } from "./serving/audit-log.ts"
 import { runBudgets } from "./serving/run-budgets.ts"
@@ -90,6 +91,7 @@ export function localPorts(
   const remote = registries({
     pathOf: files.pathOf,
     credentials,
+    tokenServers: tokenServerFile(path.join(workspace, "token-servers.json")),
     environment: process.env,
     now,
   })
@@ -107,10 +109,11 @@ export function localPorts(
       new FloorRecords(documents, path.join(workspace, "floors.key"), random),
       new TpmFloors(counters),
       async ({ name, holdsKey }) => {
-        const place = holdsKey ? (await records.device.find(name)).place : null
-        if (place?.provider === "tpm2") return { tcti: place.tcti, isKeyThere: true }
+        const key = holdsKey ? await records.device.find(name) : null
+        if (key?.place.provider === "tpm2")
+          return { tcti: key.place.tcti, checkKey: async () => void (await tpm2.assurance(key)) }
         const isInSight = (tcti ?? "") !== "" || TPM_DEVICES.some((device) => existsSync(device))
-        return isInSight ? { tcti: null, isKeyThere: false } : null
+        return isInSight ? { tcti: null, checkKey: null } : null
       },
     ),
     folders: {

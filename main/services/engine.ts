@@ -1,6 +1,6 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
-import { certificateHandlers, importKeyHandler } from "./certificates/handlers.ts"
+import { certificateHandlers, certifiedKeyHandlers } from "./certificates/handlers.ts"
 import { addDevice, removeDevice } from "./devices.ts"
 import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
@@ -36,14 +36,13 @@ export function createEngine(ports: Ports): EngineRouter {
     keys: {
       create: os.keys.create.handler(async ({ input }) => ports.keys.create(input)),
       list: os.keys.list.handler(async () => [...(await ports.keys.list())]),
-      show: os.keys.show.handler(async ({ input }) => ports.keys.find(input.name)),
       remove: os.keys.remove.handler(async ({ input }) => {
         const key = await ports.keys.find(input.name)
         await ports.keys.remove(key)
         return key
       }),
       doctor: os.keys.doctor.handler(async () => [...(await ports.keys.diagnose())]),
-      import: importKeyHandler(ports),
+      ...certifiedKeyHandlers(ports),
     },
     certificates: certificateHandlers(ports),
     devices: {

@@ -6,7 +6,7 @@ export type AddonState =
   | { readonly kind: "missing"; readonly reason: string }
 
 /** Kept in step with native/src/addon.cc. */
-const REVISION = 4
+const REVISION = 5
 
 let state: AddonState | undefined
 

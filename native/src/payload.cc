@@ -1,139 +1,19 @@
 // JavaScript's view of the chunk cipher: `sealChunks` and `openChunks` for short runs on the calling thread, and batches
-// on libuv's threads that read a file and seal or open in one go. Writing is a batch of its own: a file takes one writer at a
-// time, and a thread that waits for its turn would rather seal. A batch's buffers belong to the caller and
-// must stay untouched until its promise settles; digests over them are batches too, so the main thread only conducts.
+// beside it that read a file, seal or open it and write the result in one go. What a batch could not write is a batch of its
+// own: a file takes one writer at a time, and a thread that waits for its turn would rather seal. Digests are batches too,
+// so the main thread only conducts.
 #define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/crypto.h>
-
 #include <algorithm>
-#include <cstring>
-#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "batch.h"
 #include "chunks.h"
-#include "file_io.h"
 #include "napi.h"
 #include "sha256.h"
 
 namespace sealwright {
 namespace {
-
-/** What a batch came to; `detail` is an errno, or the index of a chunk. Kept in step with native/lib/payload.ts. */
-enum class Status { kDone = 0, kReadFailed = 1, kShortRead = 2, kWriteFailed = 3, kForged = 4, kCipherFailed = 5 };
-
-/** `length` bytes at `offset` of a file stand at `at` of the plain buffer. */
-struct Piece {
-  int file = -1;
-  uint64_t offset = 0;
-  size_t at = 0;
-  size_t length = 0;
-};
-
-class Batch {
- public:
-  virtual ~Batch() {
-    OPENSSL_cleanse(key_, sizeof key_);
-  }
-  virtual void Run() = 0;
-
-  /** Starts on a libuv thread; returns a promise of [status, detail]. Takes ownership of `batch`. */
-  static napi_value Start(napi_env env, std::unique_ptr<Batch> batch);
-
-  /** A copy, wiped with the batch. `key` is 32 bytes. */
-  void SetKey(Bytes key) { std::memcpy(key_, key.data, kKey); }
-
-  /** Keeps a JavaScript value (a buffer this batch works on) alive until the batch has settled. */
-  void Hold(napi_env env, napi_value value) {
-    napi_ref reference = nullptr;
-    if (napi_create_reference(env, value, 1, &reference) == napi_ok) held_.push_back(reference);
-  }
-
- protected:
-  void Fail(Status status, int64_t detail) {
-    status_ = status;
-    detail_ = detail;
-  }
-  void Done(int64_t detail) { detail_ = detail; }
-  bool ReadPieces(const std::vector<Piece>& pieces, Bytes buffer);
-  bool WritePieces(const std::vector<Piece>& pieces, Bytes buffer);
-  bool ReadAt(int file, uint64_t offset, uint8_t* to, size_t size);
-  bool WriteAt(int file, uint64_t offset, const uint8_t* from, size_t size);
-
-  uint8_t key_[kKey] = {};
-  Status status_ = Status::kDone;
-  int64_t detail_ = 0;
-
- private:
-  static void Execute(napi_env, void* data) { static_cast<Batch*>(data)->Run(); }
-  static void Complete(napi_env env, napi_status status, void* data);
-
-  napi_async_work work_ = nullptr;
-  napi_deferred deferred_ = nullptr;
-  std::vector<napi_ref> held_;
-};
-
-bool Batch::ReadAt(int file, uint64_t offset, uint8_t* to, size_t size) {
-  while (size > 0) {
-    const int64_t got = ReadFile(file, offset, to, size);
-    if (got < 0) return Fail(Status::kReadFailed, -got), false;
-    if (got == 0) return Fail(Status::kShortRead, 0), false;
-    offset += static_cast<uint64_t>(got);
-    to += got;
-    size -= static_cast<size_t>(got);
-  }
-  return true;
-}
-
-bool Batch::WriteAt(int file, uint64_t offset, const uint8_t* from, size_t size) {
-  while (size > 0) {
-    const int64_t put = WriteFile(file, offset, from, size);
-    if (put <= 0) return Fail(Status::kWriteFailed, -put), false;
-    offset += static_cast<uint64_t>(put);
-    from += put;
-    size -= static_cast<size_t>(put);
-  }
-  return true;
-}
-
-bool Batch::ReadPieces(const std::vector<Piece>& pieces, Bytes buffer) {
-  for (const Piece& piece : pieces) {
-    if (!ReadAt(piece.file, piece.offset, buffer.data + piece.at, piece.length)) return false;
-  }
-  return true;
-}
-
-bool Batch::WritePieces(const std::vector<Piece>& pieces, Bytes buffer) {
-  for (const Piece& piece : pieces) {
-    if (!WriteAt(piece.file, piece.offset, buffer.data + piece.at, piece.length)) return false;
-  }
-  return true;
-}
-
-napi_value Batch::Start(napi_env env, std::unique_ptr<Batch> batch) {
-  napi_value promise = nullptr, name = nullptr;
-  napi_create_string_utf8(env, "sealwright:batch", NAPI_AUTO_LENGTH, &name);
-  Batch* raw = batch.get();
-  if (napi_create_promise(env, &raw->deferred_, &promise) != napi_ok ||
-      napi_create_async_work(env, nullptr, name, Execute, Complete, raw, &raw->work_) != napi_ok ||
-      napi_queue_async_work(env, raw->work_) != napi_ok) {
-    Throw(env, "the batch could not be queued");
-    return nullptr;
-  }
-  batch.release();
-  return promise;
-}
-
-void Batch::Complete(napi_env env, napi_status, void* data) {
-  std::unique_ptr<Batch> batch(static_cast<Batch*>(data));
-  napi_value result = nullptr;
-  napi_create_array_with_length(env, 2, &result);
-  napi_set_element(env, result, 0, ToNumber(env, static_cast<double>(batch->status_)));
-  napi_set_element(env, result, 1, ToNumber(env, static_cast<double>(batch->detail_)));
-  napi_resolve_deferred(env, batch->deferred_, result);
-  for (napi_ref reference : batch->held_) napi_delete_reference(env, reference);
-  napi_delete_async_work(env, batch->work_);
-}
 
 /** A cipher per thread: contexts are costly to make and must not be shared. */
 ChunkCipher& ThreadCipher() {
@@ -370,7 +250,9 @@ napi_value StartMove(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   batch->Hold(env, arguments[1]);
-  return Batch::Start(env, std::move(batch));
+  // A write is what is left of a batch whose buffers the next one waits for.
+  const bool is_urgent = batch->is_write;
+  return Batch::Start(env, std::move(batch), is_urgent);
 }
 
 bool ReadDigest(napi_env env, napi_value value, Digest** digest) {
@@ -412,6 +294,14 @@ napi_value StartDigest(napi_env env, napi_callback_info info) {
     batch->Hold(env, value);
   }
   return Batch::Start(env, std::move(batch));
+}
+
+/** pageOffset(bytes): how many bytes behind the start of a page (of 4 KiB) the memory of `bytes` starts. */
+napi_value PageOffset(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  Bytes bytes;
+  if (!ReadArguments(env, info, arguments) || !ReadBytes(env, arguments[0], &bytes)) return nullptr;
+  return ToNumber(env, static_cast<double>(reinterpret_cast<uintptr_t>(bytes.data) % 4096));
 }
 
 /** createDigest() */
@@ -498,6 +388,7 @@ void AddPayload(napi_env env, napi_value exports) {
   AddFunction(env, exports, "openBatch", StartOpen);
   AddFunction(env, exports, "moveBatch", StartMove);
   AddFunction(env, exports, "digestBatch", StartDigest);
+  AddFunction(env, exports, "pageOffset", PageOffset);
   AddFunction(env, exports, "createDigest", CreateDigest);
   AddFunction(env, exports, "finishDigest", FinishDigest);
 }

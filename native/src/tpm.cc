@@ -42,12 +42,34 @@ bool IsSecret(const std::string& command) {
   return command == "ecdh" || command == "unseal" || command == "activateCredential";
 }
 
-void Run(Connection& connection, Call* call) {
+/**
+ * What a chip or its resource manager says of a handle that is not there (TPM 2.0 part 2, 6.6.3): TPM_RC_HANDLE, and the
+ * warnings REFERENCE_H0 to S6.
+ */
+bool IsAboutMissingHandle(TSS2_RC rc) {
+  const TSS2_RC layer = rc & TSS2_RC_LAYER_MASK, code = rc & 0xffff;
+  if (layer != TSS2_TPM_RC_LAYER && layer != TSS2_RESMGR_TPM_RC_LAYER) return false;
+  if ((code & TPM2_RC_FMT1) != 0) return (code & 0xbf) == TPM2_RC_HANDLE;
+  return code >= TPM2_RC_REFERENCE_H0 && code <= TPM2_RC_REFERENCE_S6;
+}
+
+bool Try(Connection& connection, Call* call) {
   const Command command = FindCommand(call->request.command);
   connection.failure = TSS2_RC_SUCCESS;
-  const bool is_done = command != nullptr ? command(connection, Arguments(call->request), &call->response)
-                                          : connection.Check("find the command", kBadArgument);
-  if (is_done) return;
+  return command != nullptr ? command(connection, Arguments(call->request), &call->response)
+                            : connection.Check("find the command", kBadArgument);
+}
+
+void Run(Connection& connection, Call* call) {
+  const bool remembers = connection.primary() != ESYS_TR_NONE;
+  if (Try(connection, call)) return;
+  // The TPM may have been cleared or started anew since this connection put something there: then nothing it remembers
+  // counts, and what is true now is found out from the beginning, once.
+  if (remembers && IsAboutMissingHandle(connection.failure)) {
+    call->response.clear();
+    connection.DropAll();
+    if (Try(connection, call)) return;
+  }
   call->failure = connection.failure;
   call->step = connection.failed_step;
   call->response.clear();

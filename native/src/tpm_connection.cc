@@ -55,9 +55,7 @@ bool Connection::Open() {
 
 Connection::~Connection() {
   if (esys != nullptr) {
-    DropKey();
-    DropSession();
-    DropPrimary();
+    DropAll();
     tss.Esys_Finalize(&esys);
   }
   if (tcti_ != nullptr) tss.Tss2_TctiLdr_Finalize(&tcti_);
@@ -77,9 +75,7 @@ void Connection::Scrub() {
 bool Connection::UsePrimary(const SecretBytes& expected_name) {
   const bool accepts_any = expected_name.size() == 0;
   if (primary_ != ESYS_TR_NONE && (accepts_any || primary_name_ == expected_name)) return true;
-  DropKey();
-  DropSession();
-  DropPrimary();
+  DropAll();
   if (UsePersistentPrimary(expected_name)) return true;
   if (!CreatePrimary()) return false;
   if (accepts_any || primary_name_ == expected_name) return true;
@@ -195,6 +191,12 @@ bool Connection::UseKey(const KeyReference& key, ESYS_TR* handle) {
   OPENSSL_cleanse(&auth, sizeof auth);
   *handle = key_;
   return is_set;
+}
+
+void Connection::DropAll() {
+  DropKey();
+  DropSession();
+  DropPrimary();
 }
 
 void Connection::DropSession() {

@@ -78,6 +78,8 @@ class Connection {
   void DropSession();
   /** Frees the slot of the key that was kept loaded for the next use. */
   void DropKey();
+  /** Forgets whatever it put into the TPM. */
+  void DropAll();
   /** Overwrites what the last command's answer left in tpm2-tss's buffer and on this thread's stack. */
   void Scrub();
   /** Gives that key up to the caller. */

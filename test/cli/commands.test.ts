@@ -57,6 +57,14 @@ describe("help", () => {
     expect((await cli(["--help"])).status).toBe(0)
   })
 
+  test("a reader that has seen enough is no failure", async () => {
+    expect(await cli(["--help"], { closesStdout: true })).toMatchObject({
+      status: 0,
+      signal: null,
+      stderr: "",
+    })
+  })
+
   test("an unknown command or option is a usage error", async () => {
     expect((await cli(["protecc"])).status).toBe(2)
     expect(await cliRefusal(["verify", "x.seal", "--nonsense"])).toMatchObject({ code: "USAGE", status: 2 })

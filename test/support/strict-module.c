@@ -1,5 +1,6 @@
 // SoftHSM behind a module that is stricter than SoftHSM can be: chosen when this is compiled, PINs are LOCKED (and the token
-// says so), a login LOCKS (it does not say so), the token is READ_ONLY, or a mechanism is MISSING.
+// says so), a login LOCKS (it does not say so), the token is READ_ONLY, a mechanism is MISSING from its list, or it is there
+// and its parameters are REFUSED when something is to be signed.
 #include <dlfcn.h>
 #include <stddef.h>
 
@@ -38,6 +39,13 @@ static CK_RV get_mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR list, CK_
   return rv;
 }
 
+static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key) {
+#ifdef REFUSED
+  if (mechanism->mechanism == REFUSED) return CKR_MECHANISM_PARAM_INVALID;
+#endif
+  return theirs->C_SignInit(session, mechanism, key);
+}
+
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
   if (theirs == NULL) {
     void* module = dlopen(MODULE, RTLD_NOW);
@@ -47,6 +55,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
     ours.C_GetTokenInfo = get_token_info;
     ours.C_GetMechanismList = get_mechanism_list;
     ours.C_Login = login;
+    ours.C_SignInit = sign_init;
   }
   *list = &ours;
   return CKR_OK;

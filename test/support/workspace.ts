@@ -39,6 +39,8 @@ export interface CliOptions {
   /** Called when something appears on standard error, with a way to signal the process; only the first signal is sent. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
   readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
+  /** Nobody reads standard output: the pipe's other end is closed before the command writes. */
+  readonly closesStdout?: boolean
 }
 
 const BIN = path.join(ROOT, "main", "cli", "bin.mjs")
@@ -63,6 +65,7 @@ export async function cli(args: readonly string[], options: CliOptions = {}): Pr
     if (!isSignalled) child.kill(signal)
     isSignalled = true
   }
+  if (options.closesStdout === true) child.stdout?.destroy()
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     stdout += text
     options.onStdout?.(text, kill)

@@ -6,10 +6,11 @@ import type { RollbackFloors } from "../../services/ports/floors.ts"
 import type { FloorRecord, FloorRecords } from "./floor-record.ts"
 import type { TpmFloors } from "./tpm-floors.ts"
 
-/** How to reach a device's TPM, in tpm2-tss syntax (null: the one in sight); `isKeyThere`: its key lives in it. */
 export interface DeviceTpm {
+  /** In tpm2-tss syntax; null is the one in sight. */
   readonly tcti: string | null
-  readonly isKeyThere: boolean
+  /** Of a device whose key lives in it: throws TPM_KEY_FOREIGN when it does not any more. */
+  readonly checkKey: (() => Promise<void>) | null
 }
 
 export function deviceFloors(
@@ -23,6 +24,15 @@ export function deviceFloors(
     if (record === null) throw new AppError("WORKSPACE_UNUSABLE", `${device.name} has no rollback floor`)
     return record
   }
+  /** A TPM that was cleared has lost the key with the counters, and that is what there is to say. */
+  const explained = async <T>(device: Device, action: Promise<T>): Promise<T> => {
+    try {
+      return await action
+    } catch (error) {
+      if (error instanceof AppError && error.code === "FLOOR_LOST") await (await tpmOf(device))?.checkKey?.()
+      throw error
+    }
+  }
   return {
     prepare: async (device) => {
       const deviceId = createDeviceId(device.recipient)
@@ -33,12 +43,14 @@ export function deviceFloors(
     read: async (device) => {
       const record = await find(device)
       if (record.kept === "file") return { deployment: record.deployment, release: record.release }
-      return tpm.read(record.tcti, createDeviceId(device.recipient), BigInt(record.anchor))
+      const anchor = BigInt(record.anchor)
+      return explained(device, tpm.read(record.tcti, createDeviceId(device.recipient), anchor))
     },
     raise: async (device, floors) => {
       const deviceId = createDeviceId(device.recipient)
       const record = await find(device)
-      if (record.kept === "tpm2") return tpm.raise(record.tcti, deviceId, BigInt(record.anchor), floors)
+      if (record.kept === "tpm2")
+        return explained(device, tpm.raise(record.tcti, deviceId, BigInt(record.anchor), floors))
       const deployment = Math.max(record.deployment, floors.deployment)
       const release = Math.max(record.release, floors.release)
       if (deployment !== record.deployment || release !== record.release)
@@ -49,12 +61,12 @@ export function deviceFloors(
 
 async function newRecord(tpm: TpmFloors, place: DeviceTpm | null, deviceId: string): Promise<FloorRecord> {
   if (place === null) return IN_FILE
-  const { tcti, isKeyThere } = place
+  const { tcti, checkKey } = place
   try {
     return { kept: "tpm2", tcti, anchor: String(await tpm.prepare(tcti, deviceId)) }
   } catch (error) {
     const hasNone = error instanceof AppError && NO_TPM.has(error.code)
-    if (!hasNone || isKeyThere) throw error
+    if (!hasNone || checkKey !== null) throw error
     return IN_FILE
   }
 }

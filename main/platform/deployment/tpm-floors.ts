@@ -40,11 +40,11 @@ export class TpmFloors {
     return start
   }
 
-  /** Throws WORKSPACE_UNUSABLE when a counter is gone or was made anew since `anchor`. */
+  /** Throws FLOOR_LOST when a counter is gone or was made anew since `anchor`. */
   async read(tcti: string | null, deviceId: string, anchor: bigint): Promise<Floors> {
     const [first, deployment, release] = await this.#find(tcti, indicesOf(deviceId))
     if (first !== anchor || deployment === null || release === null)
-      throw new AppError("WORKSPACE_UNUSABLE", "the TPM does not hold this device's counters any more")
+      throw new AppError("FLOOR_LOST", "the TPM does not hold this device's counters any more")
     return { deployment: distance(deployment, anchor), release: distance(release, anchor) }
   }
 
@@ -97,5 +97,5 @@ function checkSteps(steps: bigint): void {
 function distance(value: bigint, zero: bigint): number {
   const count = Number(value - zero)
   if (Number.isSafeInteger(count) && count >= 0) return count
-  throw new AppError("WORKSPACE_UNUSABLE", "the TPM's counters are not those of this device")
+  throw new AppError("FLOOR_LOST", "the TPM's counters are not those of this device")
 }

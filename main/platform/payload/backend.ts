@@ -1,4 +1,4 @@
-/** Who does the heavy work of a payload batch: native code on libuv's threads, or JavaScript workers. Same bytes from both. */
+/** Who does the heavy work of a payload batch: native code on its own threads, or JavaScript workers. Same bytes from both. */
 import { AppError } from "../../contract/errors.ts"
 import type { ChunkCipher } from "../../core/age/stream.ts"
 import { forged } from "../../core/age/stream.ts"

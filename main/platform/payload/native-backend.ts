@@ -1,12 +1,12 @@
 import type { NativePayload } from "../../../native/lib/payload.ts"
 import { checkOutcome, type BatchBackend } from "./backend.ts"
 
-/** Batches in C++ on libuv's threads: no second isolate, contexts reused, no allocation a chunk. */
+/** Batches in C++ on the addon's threads: no second isolate, contexts reused, no allocation a chunk. */
 export function nativeBackend(native: NativePayload): BatchBackend {
   return {
     name: "native",
     cipher: native.cipher,
-    allocate: (bytes) => new Uint8Array(bytes),
+    allocate: native.allocate,
     seal: native.seal,
     open: native.open,
     read: native.read,

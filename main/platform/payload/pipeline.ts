@@ -55,11 +55,11 @@ async function encrypt(backend: BatchBackend, job: EncryptJob, control: JobContr
       const firstChunk = at / CHUNK_BYTES
       await ring.run(async (slot) => {
         const plain = slot.plain.subarray(0, size)
-        const sealed = slot.sealed.subarray(0, sealedSize(size))
+        const offset = chunksOffset + firstChunk * SEALED_CHUNK_BYTES
+        const sealed = slot.sealed(offset, sealedSize(size))
         const pieces = layout.fill(at, plain)
         await transform?.(at, plain, async () => backend.read(plain, pieces))
         const rest = transform === null ? pieces : []
-        const offset = chunksOffset + firstChunk * SEALED_CHUNK_BYTES
         const target = { file: job.output.file, offset, at: 0, length: sealed.length }
         const batch = { key: job.key, firstChunk, endsFile: false, plain, pieces: rest, sealed }
         const written = checkOutcome(await backend.seal({ ...batch, output: target }))
@@ -145,9 +145,9 @@ async function decrypt(backend: BatchBackend, job: DecryptJob, control: JobContr
       const firstChunk = from / SEALED_CHUNK_BYTES
       const at = firstChunk * CHUNK_BYTES
       await ring.run(async (slot) => {
-        const sealed = slot.sealed.subarray(0, size)
         const plain = slot.plain.subarray(0, size - Math.ceil(size / SEALED_CHUNK_BYTES) * 16)
         const input = { file: job.file, offset: job.chunksOffset + from }
+        const sealed = slot.sealed(input.offset, size)
         const endsFile = from + size === job.chunksBytes
         const overlaps = overlapsOf(job, at, plain.length)
         const pieces = outputPieces(job, at, overlaps)

@@ -12,9 +12,23 @@ export const SEALED_BATCH_BYTES = BATCH_CHUNKS * SEALED_CHUNK_BYTES
 const RING_SLOTS = 3
 const PROGRESS_INTERVAL_MS = 100
 
-export interface Slot {
+/** Sealed bytes lie in memory as far behind a cache line as in their file; native/lib/payload.ts says why that matters. */
+const LINE = 64
+
+export class Slot {
   readonly plain: Uint8Array
-  readonly sealed: Uint8Array
+  readonly #sealed: Uint8Array
+
+  constructor(backend: BatchBackend) {
+    this.plain = backend.allocate(BATCH_BYTES)
+    this.#sealed = backend.allocate(SEALED_BATCH_BYTES + LINE)
+  }
+
+  /** For `size` sealed bytes that stand at `offset` of their file. */
+  sealed(offset: number, size: number): Uint8Array {
+    const start = offset % LINE
+    return this.#sealed.subarray(start, start + size)
+  }
 }
 
 /** What is left to do for a batch once its bytes are there. */
@@ -84,10 +98,7 @@ export class Ring {
   }
 
   #allocate(): Slot {
-    const slot = {
-      plain: this.#backend.allocate(BATCH_BYTES),
-      sealed: this.#backend.allocate(SEALED_BATCH_BYTES),
-    }
+    const slot = new Slot(this.#backend)
     this.#slots.push(slot)
     return slot
   }

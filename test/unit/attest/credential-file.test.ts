@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process"
 import { createPublicKey, generateKeyPairSync, X509Certificate, type KeyObject } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
-import { describe, expect, it } from "vitest"
+import forge from "node-forge"
+import { describe, expect, it, vi } from "vitest"
 import { readCredentialFile } from "../../../main/core/attest/credential-file.ts"
 import { CA, issue, SIGNER, type Issued } from "../../support/certificates.ts"
 import { temporaryFolder } from "../../support/workspace.ts"
@@ -54,6 +55,24 @@ describe("a PKCS#12 file made by OpenSSL", () => {
     }
     const some = pkcs12(leaf, [], "right", ["-iter", "20000"])
     expectKey(readCredentialFile(some, "right").privateKey, leaf)
+  })
+
+  it.each([
+    ["its key", ["-certpbe", "NONE"]],
+    ["its certificates", ["-keypbe", "NONE"]],
+  ])("that is good but for the cost of %s is refused before that is spent", async (_name, options) => {
+    // A MAC that holds and is cheap; 1,000,001 rounds for the layer behind it.
+    const file = pkcs12(leaf, [], "right", [...options, "-iter", "1000001", "-nomaciter"])
+    const hashes = countHashes()
+    try {
+      await expect(() => readCredentialFile(file, "right")).toFailWithCode("CERTIFICATE_MALFORMED")
+      expect(hashes.count).toBeLessThan(100)
+      // What is counted is what opening costs.
+      readCredentialFile(pkcs12(leaf, [], "right", [...options, "-iter", "1000", "-nomaciter"]), "right")
+      expect(hashes.count).toBeGreaterThan(1000)
+    } finally {
+      hashes.restore()
+    }
   })
 
   it("cut anywhere is refused", async () => {
@@ -130,6 +149,35 @@ function pkcs12(of: Issued, others: readonly Issued[], password: string, options
     ...["-passout", `file:${at("password")}`, "-out", at("out.p12"), ...options],
   ])
   return readFileSync(at("out.p12"))
+}
+
+/** How often node-forge began to hash since: it derives keys in JavaScript, round by round. */
+function countHashes(): { count: number; readonly restore: () => void } {
+  // The library's types leave `start` out.
+  const algorithms = [forge.md.sha1, forge.md.sha256] as unknown as readonly Algorithm[]
+  const spies = algorithms.map((algorithm) => {
+    const { create } = algorithm
+    return vi.spyOn(algorithm, "create").mockImplementation(() => {
+      const digest = create()
+      const { start } = digest
+      digest.start = () => {
+        counted.count += 1
+        return start()
+      }
+      return digest
+    })
+  })
+  const counted = {
+    count: 0,
+    restore: () => {
+      for (const spy of spies) spy.mockRestore()
+    },
+  }
+  return counted
+}
+
+interface Algorithm {
+  create: () => { start: () => unknown }
 }
 
 function placesOf(bytes: Buffer, wanted: Buffer): readonly number[] {

@@ -156,9 +156,9 @@ describe("a device with a TPM", () => {
     const { ports } = fleet.device()
     const indices = indicesOf(await ports.devices.find("press-07"))
     for (const index of indices) await ports.counters.remove(tpm.tcti, index)
-    await expect(fleet.sync(file)).toFailWithCode("WORKSPACE_UNUSABLE")
+    await expect(fleet.sync(file)).toFailWithCode("FLOOR_LOST")
     for (const index of indices) await ports.counters.define(tpm.tcti, index)
-    await expect(fleet.sync(file)).toFailWithCode("WORKSPACE_UNUSABLE")
+    await expect(fleet.sync(file)).toFailWithCode("FLOOR_LOST")
   })
 
   test("does not count to a number no release has", async () => {

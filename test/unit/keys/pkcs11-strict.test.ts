@@ -75,4 +75,13 @@ describe("a token", () => {
     const key = await others.keys.create(wanted("old", uri, true))
     await expect(others.keys.sign(key, message)).toFailWithCode("TOKEN_UNSUITABLE")
   })
+  it("that knows RSA-PSS and not with SHA-256 says that it is unsuitable", async () => {
+    const at = ["--module", SOFTHSM_MODULE, "--login", "--pin", token.pin, "--token-label", "desk"]
+    const make = ["--keypairgen", "--key-type", "rsa:2048", "--label", "old-rsa", "--usage-sign"]
+    await token.tool("pkcs11-tool", ...at, ...make)
+    const { ports } = open(token.pin)
+    const uri = through("REFUSED=CKM_RSA_PKCS_PSS", "object=old-rsa")
+    const key = await ports.keys.create(wanted("old", uri, true))
+    await expect(ports.keys.sign(key, message)).toFailWithCode("TOKEN_UNSUITABLE")
+  })
 })

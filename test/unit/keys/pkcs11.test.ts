@@ -1,4 +1,4 @@
-import { constants, createECDH, createPublicKey, randomBytes, verify } from "node:crypto"
+import { constants, createECDH, createPublicKey, publicEncrypt, randomBytes, verify } from "node:crypto"
 import { readFileSync, renameSync, writeFileSync } from "node:fs"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import type { Key, KeyPlace } from "../../../main/contract/schema/keys.ts"
@@ -14,6 +14,7 @@ import { createSoftHsm, SOFTHSM_MODULE, type SoftHsm } from "../../support/softh
 import { temporaryFolder } from "../../support/workspace.ts"
 
 const message = toUtf8("ship it")
+const HASHES = { sha1: "SHA-1", sha256: "SHA256" } as const
 const random = (size: number) => new Uint8Array(randomBytes(size))
 const before = process.env["SOFTHSM2_CONF"]
 
@@ -159,6 +160,36 @@ describe("keys in a token", () => {
     const place = { uri: token.uri("object=only-signs"), adopt: true }
     const key = await ports.keys.create(wanted("pretender", {}, place))
     await expect(ports.keys.ecdh(key, pointOf(key))).toFailWithCode("TOKEN_UNSUITABLE")
+  })
+
+  it("on RSA that could only decrypt are no device keys, where the token lacks OAEP with SHA-256 above all", async () => {
+    const at = ["--module", SOFTHSM_MODULE, "--login", "--pin", token.pin, "--token-label", "desk"]
+    const label = ["--label", "old-decrypter", "--id", "a5"]
+    await token.tool(
+      "pkcs11-tool",
+      ...at,
+      "--keypairgen",
+      "--key-type",
+      "rsa:2048",
+      ...label,
+      "--usage-decrypt",
+    )
+    await token.tool("pkcs11-tool", ...at, "--read-object", "--type", "pubkey", "--id", "a5", "-o", "rsa.der")
+    const key = createPublicKey({ key: readFileSync(token.at("rsa.der")), format: "der", type: "spki" })
+    const decrypt = async (oaepHash: "sha1" | "sha256") => {
+      const padding = constants.RSA_PKCS1_OAEP_PADDING
+      writeFileSync(token.at("sealed"), publicEncrypt({ key, padding, oaepHash }, message))
+      const how = ["--mechanism", "RSA-PKCS-OAEP", "--hash-algorithm", HASHES[oaepHash], "--id", "a5"]
+      await token.tool("pkcs11-tool", ...at, "--decrypt", ...how, "--input-file", "sealed", "-o", "opened")
+      return readFileSync(token.at("opened"))
+    }
+    // The token itself, asked by somebody else's program: it has the mechanism, and not with this hash.
+    expect(await decrypt("sha1")).toEqual(Buffer.from(message))
+    await expect(decrypt("sha256")).rejects.toThrow(/CKR_ARGUMENTS_BAD|CKR_MECHANISM_PARAM_INVALID/)
+    const ports = openPorts()
+    const place = { uri: token.uri("object=old-decrypter"), adopt: true }
+    await expect(ports.keys.create(wanted("press", {}, place))).toFailWithCode("KEY_PURPOSE")
+    expect(await ports.keys.list()).toEqual([])
   })
 
   it("refuse a point that is not on the curve before the token sees it", async () => {

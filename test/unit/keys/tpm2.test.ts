@@ -370,6 +370,26 @@ it("a TPM that somebody else is talking to is busy, not waited for without end",
   await tpm.close()
 })
 
+it.each([null, 0x81000040])(
+  "a connection that was open while the TPM was cleared finds out what is there now: %s",
+  async (persistent) => {
+    const own = await startSwtpm()
+    onTestFinished(async () => own.stop())
+    const tpm = new Tpm(own.tcti)
+    onTestFinished(async () => tpm.close())
+    const make = async () => tpm.createKey({ kind: "signing", auth: null, pcrs: [], persistent })
+    const made = await make()
+    const blob = referenceTo(made, null)
+    const key: TpmKey =
+      persistent === null ? blob : { ...blob, object: { kind: "persistent", handle: persistent } }
+    const digest = random(32)
+    await tpm.sign(key, digest)
+    await own.tool("tpm2_clear")
+    await expect(tpm.sign(key, digest)).toFailWithCode("TPM_KEY_FOREIGN")
+    await tpm.sign(referenceTo(await make(), null), digest)
+  },
+)
+
 it("1,000 commands that fail in different ways leave the TPM able to serve, with nothing left behind", async () => {
   const tpm = new Tpm(chip.tcti)
   onTestFinished(async () => tpm.close().catch(() => {}))

@@ -28,6 +28,10 @@ const KNOWN: ReadonlyMap<number, readonly [ErrorCode, string]> = new Map<
   [pkcs11.CKR_TOKEN_WRITE_PROTECTED, ["TOKEN_READ_ONLY", "the token cannot be written to"]],
   [pkcs11.CKR_SESSION_READ_ONLY, ["TOKEN_READ_ONLY", "the token cannot be written to"]],
   [pkcs11.CKR_MECHANISM_INVALID, ["TOKEN_UNSUITABLE", "the token does not know the mechanism"]],
+  [
+    pkcs11.CKR_MECHANISM_PARAM_INVALID,
+    ["TOKEN_UNSUITABLE", "the token does not do the mechanism with these parameters"],
+  ],
   [pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, ["TOKEN_UNSUITABLE", "the key may not be used for this"]],
   [pkcs11.CKR_KEY_TYPE_INCONSISTENT, ["TOKEN_UNSUITABLE", "the key is of another type"]],
   [pkcs11.CKR_FUNCTION_NOT_SUPPORTED, ["TOKEN_UNSUITABLE", "the token does not offer the function"]],
