@@ -7,12 +7,15 @@ import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
 import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
 import {
+  attachCertificateSchema,
+  attachedCertificateSchema,
   importedKeySchema,
   importKeySchema,
   requestCertificateSchema,
   requestedCertificateSchema,
   showCertificateSchema,
   shownCertificatesSchema,
+  shownKeySchema,
   verifiedCertificateSchema,
   verifyCertificateSchema,
 } from "./schema/certificates.ts"
@@ -124,7 +127,7 @@ export const clientContract = {
   keys: {
     create: oc.input(createKeySchema).output(keySchema),
     list: oc.output(z.array(keySchema)),
-    show: oc.input(namedSchema).output(keySchema),
+    show: oc.input(namedSchema).output(shownKeySchema),
     remove: oc.input(namedSchema).output(keySchema),
     doctor: oc.output(z.array(doctorCheckSchema)),
     import: oc.input(importKeySchema).output(importedKeySchema),
@@ -133,6 +136,7 @@ export const clientContract = {
     show: oc.input(showCertificateSchema).output(shownCertificatesSchema),
     verify: oc.input(verifyCertificateSchema).output(verifiedCertificateSchema),
     request: oc.input(requestCertificateSchema).output(requestedCertificateSchema),
+    attach: oc.input(attachCertificateSchema).output(attachedCertificateSchema),
   },
   devices: {
     add: oc.input(addDeviceSchema).output(deviceSchema),

@@ -172,6 +172,10 @@ const TABLE = {
     "The evidence does not prove what it should: enrol the device again from its own computer, or enrol it at a lower level.",
   ],
   CERTIFICATE_MALFORMED: [EXIT.input, "Give a certificate, request or revocation list in PEM or DER form."],
+  CERTIFICATE_FOREIGN: [
+    EXIT.refused,
+    "Give the certificate that was issued for this key's own request: `sealwright keys certificate request`.",
+  ],
   CREDENTIAL_PASSPHRASE: [EXIT.key, "Check the passphrase of the file; nothing was imported."],
 
   // Inference firewall

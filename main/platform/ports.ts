@@ -31,6 +31,7 @@ import { credentialFiles } from "./registry/credentials.ts"
 import { pushQueue } from "./registry/push-queue.ts"
 import { registryAccess } from "./registry/registry-access.ts"
 import { registries } from "./registry/registries.ts"
+import { tokenServerFile } from "./registry/token-servers.ts"
 import { reportRenderer } from "./report/renderer.ts"
 import { auditLog } from "./serving/audit-log.ts"
 import { runBudgets } from "./serving/run-budgets.ts"
@@ -90,6 +91,7 @@ export function localPorts(
   const remote = registries({
     pathOf: files.pathOf,
     credentials,
+    tokenServers: tokenServerFile(path.join(workspace, "token-servers.json")),
     environment: process.env,
     now,
   })

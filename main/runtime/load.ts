@@ -100,12 +100,17 @@ async function checkedFiles(
   const files = [model, ...external].map((entry) => ({ name: entry.name, bytes: view(entry) }))
   const byName = new Map(files.map(({ name, bytes }) => [name, bytes]))
   const present = files.map(({ name, bytes }) => ({ name, sizeBytes: bytes.length }))
-  await checkModelFiles(manifest, present, async (name) =>
-    createHash("sha256")
-      .update(byName.get(name) ?? new Uint8Array(0))
-      .digest(),
-  )
+  await checkModelFiles(manifest, present, async (name) => sha256(byName.get(name) ?? new Uint8Array(0)))
   return files
+}
+
+/** OpenSSL takes a length as an int, so node:crypto refuses 2 GiB and more in one piece. */
+const HASHED_AT_ONCE = 1 << 30
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  const hash = createHash("sha256")
+  for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE) hash.update(bytes.subarray(at, at + HASHED_AT_ONCE))
+  return hash.digest()
 }
 
 /** Chunks a batch, and batches in flight on native threads. */

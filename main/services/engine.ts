@@ -1,5 +1,6 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
+import { showKey } from "./certificates/attach.ts"
 import { certificateHandlers, importKey } from "./certificates/handlers.ts"
 import { addDevice, removeDevice } from "./devices.ts"
 import { enrolmentHandlers } from "./enrolment/handlers.ts"
@@ -37,7 +38,7 @@ export function createEngine(ports: Ports): EngineRouter {
     keys: {
       create: os.keys.create.handler(async ({ input }) => ports.keys.create(input)),
       list: os.keys.list.handler(async () => [...(await ports.keys.list())]),
-      show: os.keys.show.handler(async ({ input }) => ports.keys.find(input.name)),
+      show: os.keys.show.handler(async ({ input }) => showKey(ports, input.name)),
       remove: os.keys.remove.handler(async ({ input }) => {
         const key = await ports.keys.find(input.name)
         await ports.keys.remove(key)

@@ -5,18 +5,20 @@ import { toHex } from "../core/bytes/bytes.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
 import { toDigest } from "../core/oci/manifest.ts"
 import type { JobContext } from "./jobs.ts"
-import { openGrant, readSignatures, readTrust, wipeGranted } from "./package-access.ts"
+import { usableOn } from "./deployment/deployed.ts"
+import { openGrant, readSignatures, wipeGranted } from "./package-access.ts"
 import { checkModel, openPayload } from "./payload-access.ts"
 import type { PendingFile, Ports } from "./ports.ts"
 
 /**
  * Writes the model under the name asked for and its external data beside it under the names the model uses. Nothing gets its
- * name before every check has passed. Throws what the first failing check of verify reports.
+ * name before every check has passed. Throws what the first failing check of verify reports, and on a device under deployment
+ * whatever keeps it from running the package: who may not run it does not get its plaintext either.
  */
 export async function open(ports: Ports, request: OpenRequest, job: JobContext): Promise<Opened> {
   const startedAt = performance.now()
   const device = await ports.devices.find(request.device)
-  const trust = await readTrust(ports, request.trust)
+  const trust = await usableOn(ports, device, request.trust)
   const file = await ports.files.open(request.file)
   const outputs: { readonly pending: PendingFile; readonly name: string; readonly bytes: number }[] = []
   try {
@@ -24,6 +26,7 @@ export async function open(ports: Ports, request: OpenRequest, job: JobContext):
     readSignatures(contents, trust.keys, ports.now())
     const granted = await openGrant(ports, file, contents, device)
     try {
+      trust.check(granted.part.digest)
       const options = { replace: request.output.replace, isSecret: true }
       const opened = await openPayload(
         ports,

@@ -6,11 +6,12 @@ import type { Identity } from "../core/age/recipient.ts"
 import { parseIdentity } from "../core/age/recipients.ts"
 import { nodeChunkCipher, openChunks } from "../core/age/stream.ts"
 import { readAttestation, type Attestation } from "../core/attest/attestation.ts"
+import { grantsSaid } from "../core/attest/grant-statement.ts"
 import { attestationType, type AttestationName } from "../core/attest/statement.ts"
 import { parseTrustedKeys, type TrustedKeys } from "../core/attest/trust.ts"
 import { wipe } from "../core/bytes/bytes.ts"
 import { sliceSource, type ByteSource } from "../core/bytes/source.ts"
-import type { SealContents, SealPart } from "../core/oci/seal-file.ts"
+import type { AttachedBundle, SealContents, SealPart } from "../core/oci/seal-file.ts"
 import { MAX_GRANT_BYTES, readGrant, type Grant } from "../core/policy/grant.ts"
 import { checkWindow } from "../core/policy/policy.ts"
 import { readOverlay } from "../core/watermark/overlay.ts"
@@ -53,35 +54,57 @@ export function readSignatures(
   now: Date,
 ): ReadonlyMap<string, Attestation> {
   const statements = new Map<string, Attestation>()
+  // One bundle may be about many grants: its signature is checked once.
+  const read = remembered((bundle: AttachedBundle) => readAttestation(bundle.bytes, trust, now))
   const demand = (parts: readonly SealPart[], name: AttestationName) => {
-    for (const part of parts) statements.set(part.digest, readSignature(contents, part, name, trust, now))
+    const bundlesOf = bundlesAbout(contents, name)
+    for (const { digest } of parts)
+      statements.set(digest, readSignature(digest, name, bundlesOf(digest), read))
   }
   demand(contents.packages, "copy")
   demand(contents.grants, "grant")
   return statements
 }
 
-function readSignature(
-  contents: SealContents,
-  part: SealPart,
+/**
+ * The bundles that may be about a part: those attached to it, and for a grant those attached to a package that name it. The
+ * manifest's word for what a bundle carries is not signed; it only says where to look.
+ */
+function bundlesAbout(
+  { bundles, packages }: SealContents,
   name: AttestationName,
-  trust: TrustedKeys,
-  now: Date,
+): (digest: string) => readonly AttachedBundle[] {
+  const attached = Map.groupBy(bundles, ({ subject }) => subject)
+  if (name !== "grant") return (digest) => attached.get(digest) ?? []
+  const shared = packages
+    .flatMap(({ digest }) => attached.get(digest) ?? [])
+    .filter(({ predicateType }) => predicateType === attestationType("grant"))
+    .map((bundle) => ({ bundle, said: grantsSaid(bundle.bytes) }))
+  return (digest) => [
+    ...(attached.get(digest) ?? []),
+    // One that cannot be read may be about any of them; then it says what is wrong.
+    ...shared.filter(({ said }) => said === null || said.has(digest)).map(({ bundle }) => bundle),
+  ]
+}
+
+function readSignature(
+  digest: string,
+  name: AttestationName,
+  bundles: readonly AttachedBundle[],
+  read: (bundle: AttachedBundle) => Attestation,
 ): Attestation {
   const wanted = attestationType(name)
-  const bundles = contents.bundles.filter((bundle) => bundle.subject === part.digest)
   let refusal: unknown = new AppError(
     "SIGNATURE_MISSING",
-    `the ${name} ${part.digest.slice(0, 19)}… has no signature`,
+    `the ${name} ${digest.slice(0, 19)}… has no signature`,
   )
   for (const bundle of bundles) {
     try {
-      const attestation = readAttestation(bundle.bytes, trust, now)
-      // The manifest's word for what it carries is not signed; the statement is.
-      const isAbout = attestation.statement.subjects.some(
-        (subject) => `sha256:${subject.digest["sha256"] ?? ""}` === part.digest,
+      const { statement, ...rest } = read(bundle)
+      const isAbout = statement.subjects.some(
+        (subject) => `sha256:${subject.digest["sha256"] ?? ""}` === digest,
       )
-      if (isAbout && attestation.statement.predicateType === wanted) return attestation
+      if (isAbout && statement.predicateType === wanted) return { statement, ...rest }
       refusal = new AppError(
         "SIGNATURE_INVALID",
         `a signature is about something else than the ${name} it is attached to`,
@@ -91,6 +114,30 @@ function readSignature(
     }
   }
   throw refusal
+}
+
+/** The same answer, or the same refusal, for the same argument. */
+function remembered<K, V>(work: (key: K) => V): (key: K) => V {
+  const known = new Map<K, () => V>()
+  return (key) => {
+    let answer = known.get(key)
+    if (answer === undefined) {
+      answer = outcomeOf(() => work(key))
+      known.set(key, answer)
+    }
+    return answer()
+  }
+}
+
+function outcomeOf<V>(work: () => V): () => V {
+  try {
+    const value = work()
+    return () => value
+  } catch (error) {
+    return () => {
+      throw error
+    }
+  }
 }
 
 /**

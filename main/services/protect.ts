@@ -9,6 +9,7 @@ import { checkRecipientsUnmixed, isPostQuantum, parseRecipient } from "../core/a
 import type { Recipient } from "../core/age/recipient.ts"
 import { generateX25519, x25519IdentityText } from "../core/age/x25519.ts"
 import { signStatement } from "../core/attest/attestation.ts"
+import { grantBatches, grantStatement } from "../core/attest/grant-statement.ts"
 import { signModel } from "../core/attest/model-signing.ts"
 import {
   attestationType,
@@ -42,6 +43,7 @@ import { openModel, type OpenModel } from "./model-input.ts"
 import { modelRoot } from "./model-root.ts"
 import { keepIssued, type IssuedGrant } from "./issued-grants.ts"
 import type { PlainPart, Ports } from "./ports.ts"
+import { attachBundle } from "./seal-copy.ts"
 import { SealWriter } from "./seal-writer.ts"
 import { chooseSigningKey, type ChosenKey } from "./signing.ts"
 
@@ -175,7 +177,10 @@ class Desk {
   readonly #policy: Policy
   readonly #golden: Golden | null
   readonly #createdAt: string
+  /** By package. */
   readonly #issued = new Map<string, IssuedGrant[]>()
+  /** Manifests of grants by digest. */
+  readonly #granted = new Map<string, Descriptor>()
   /** Digests of the model's files in the first pass; every later pass must see the same bytes. */
   #digests: readonly Uint8Array[] | null = null
 
@@ -231,6 +236,7 @@ class Desk {
       for (const copy of copies) await this.#signCopy(writer, copy)
       for (const grant of grants) await this.#issueGrant(writer, grant)
     }
+    for (const copy of copies) await this.#attestGrants(writer, copy.package)
     await writer.finish()
     // Who a grant is for is told by nothing in the file; whoever directs devices has to know.
     for (const [digest, list] of this.#issued) await keepIssued(this.#ports, digest, list)
@@ -424,12 +430,26 @@ class Desk {
         blobOf(MEDIA.grantLayer, encryptBytes(plain, [recipient], this.#ports.random)),
       )
       const manifest = await writer.manifest(grantManifest(grant))
-      await this.#attest(writer, manifest, "grant", { createdAt: this.#createdAt })
+      this.#granted.set(manifest.digest, manifest)
       const list = this.#issued.get(copy.package.digest) ?? []
       list.push({ grant: manifest.digest, device: device.name, policy: this.#policy })
       this.#issued.set(copy.package.digest, list)
     } finally {
       wipe(plain)
+    }
+  }
+
+  /** Signs the grants of a package, many at a time. */
+  async #attestGrants(writer: SealWriter, packaged: Descriptor): Promise<void> {
+    const digests = (this.#issued.get(packaged.digest) ?? []).map(({ grant }) => grant)
+    const only = digests.length === 1 ? this.#granted.get(digests[0] ?? "") : undefined
+    for (const batch of grantBatches(digests)) {
+      const bytes = await signStatement(grantStatement(batch, this.#createdAt), this.#signing.signer)
+      await attachBundle(writer, only ?? packaged, {
+        bytes,
+        predicateType: attestationType("grant"),
+        createdAt: this.#createdAt,
+      })
     }
   }
 

@@ -1,4 +1,5 @@
 /** Writes a .seal file from front to back, patching the header of a streamed blob once its digest is known. */
+import { concat } from "../core/bytes/bytes.ts"
 import { EMPTY_CONFIG_BYTES, MEDIA } from "../core/oci/media-types.ts"
 import {
   blobOf,
@@ -15,7 +16,8 @@ import type { PendingFile } from "./ports.ts"
 export class SealWriter {
   readonly #file: PendingFile
   readonly #written = new Set<string>()
-  readonly #manifests: Descriptor[] = []
+  /** By digest. */
+  readonly #manifests = new Map<string, Descriptor>()
   #at = 0
 
   constructor(file: PendingFile) {
@@ -72,26 +74,24 @@ export class SealWriter {
     return descriptor
   }
 
-  /** A manifest, which the index of the file will list. */
+  /** A manifest, which the index of the file will list once. */
   async manifest(manifest: Blob): Promise<Descriptor> {
     const descriptor = await this.blob(manifest)
-    this.#manifests.push(descriptor)
+    this.#manifests.set(descriptor.digest, descriptor)
     return descriptor
   }
 
   /** The index, the layout's own files and the end of the archive. Packages are listed first: a tool that takes one entry takes those. */
   async finish(): Promise<void> {
     await this.blob(blobOf(MEDIA.empty, EMPTY_CONFIG_BYTES))
-    const index = await this.blob(sealIndex(this.#manifests))
+    const index = await this.blob(sealIndex([...this.#manifests.values()]))
     await this.#entry("index.json", layoutIndex(index))
     await this.#entry("oci-layout", LAYOUT_FILE)
     await this.#append(TAR_END)
   }
 
   async #entry(name: string, bytes: Uint8Array): Promise<void> {
-    await this.#append(tarHeader(name, bytes.length))
-    await this.#append(bytes)
-    await this.#append(tarPadding(bytes.length))
+    await this.#append(concat(tarHeader(name, bytes.length), bytes, tarPadding(bytes.length)))
   }
 
   async #append(bytes: Uint8Array): Promise<void> {

@@ -1,13 +1,12 @@
 /** A package loaded into a sealed runtime. */
-import { AppError } from "../contract/errors.ts"
 import type { FileRef } from "../contract/schema/base.ts"
 import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import type { JsonObject } from "../core/attest/statement.ts"
 import { readSealFile } from "../core/oci/seal-file.ts"
 import type { Golden } from "../core/policy/grant.ts"
 import type { Policy } from "../core/policy/policy.ts"
-import { findDeployed } from "./deployment/deployed.ts"
-import { openGrant, readSignatures, readTrust, trustIn, wipeGranted } from "./package-access.ts"
+import { usableOn } from "./deployment/deployed.ts"
+import { openGrant, readSignatures, wipeGranted } from "./package-access.ts"
 import type { Ports, RuntimeProcess } from "./ports.ts"
 
 export interface SealedModelRequest {
@@ -41,9 +40,7 @@ export async function loadSealedModel(
   signal: AbortSignal,
 ): Promise<SealedModel> {
   const device = await ports.devices.find(request.device)
-  // On a device under deployment the trust root says who is trusted and the director what runs, whoever asks for what.
-  const deployed = await findDeployed(ports, device)
-  const trust = deployed === null ? await readTrust(ports, request.trust) : trustIn(deployed.packagers)
+  const trust = await usableOn(ports, device, request.trust)
   const file = await ports.files.open(request.file)
   try {
     const contents = await readSealFile(file)
@@ -51,11 +48,7 @@ export async function loadSealedModel(
     const granted = await openGrant(ports, file, contents, device)
     const { part, grant, grantDigest, payload } = granted
     try {
-      if (deployed !== null && part.digest !== deployed.slot.package)
-        throw new AppError(
-          "DEPLOYMENT_NONE",
-          `${device.name} runs ${deployed.slot.release} and no other package`,
-        )
+      trust.check(part.digest)
       const runtime = await ports.runtime.start(
         {
           kind: "sealed",

@@ -44,9 +44,10 @@ beforeAll(() => {
 
 function open(...answers: readonly string[]) {
   const prompter = scriptedPrompter(...answers)
-  const { ports, close } = localPorts(at(`workspace-${counter++}`), { prompter })
+  const workspace = at(`workspace-${counter++}`)
+  const { ports, close } = localPorts(workspace, { prompter })
   onTestFinished(close)
-  return { engine: localEngine(createEngine(ports)), ports, prompter }
+  return { engine: localEngine(createEngine(ports)), ports, prompter, workspace }
 }
 let counter = 0
 
@@ -72,6 +73,7 @@ describe("a key from a credential file", () => {
     const signature = await ports.keys.sign(key, message)
     expect(verify("sha256", message, createPublicKey(leaf.privateKey), signature)).toBe(true)
     expect((await engine.certificates.show({ file: output.file })).certificates).toEqual(certificates)
+    expect((await engine.keys.show({ name: "release-1" })).certificates).toEqual(certificates)
   })
 
   it("is asked for no passphrase where there is none, and may get one", async () => {
@@ -171,7 +173,7 @@ describe("a certificate is judged", () => {
   })
 })
 
-it("a request is signed by a key wherever it lives, and OpenSSL verifies it", async () => {
+it("a request is signed by a key wherever it lives, OpenSSL verifies it, and what its authority sends back stays with the key", async () => {
   const chip = await startSwtpm()
   onTestFinished(async () => chip.stop())
   const token = await createSoftHsm()
@@ -186,13 +188,129 @@ it("a request is signed by a key wherever it lives, and OpenSSL verifies it", as
   for (const place of places) {
     const name = `release-${place.provider}`
     await engine.keys.create({ name, purpose: "signing", place })
-    const output = { file: await refer(engine, `${name}.csr`), replace: false }
-    await engine.certificates.request({ key: name, subject: `CN=${name}, O=Example`, output })
+    await request(engine, name)
     const args = ["req", "-in", at(`${name}.csr`), "-noout", "-verify", "-subject"]
     const said = execFileSync("openssl", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
     expect(said).toContain(`CN = ${name}, O = Example`)
+    // The authority's certificates first: which is the key's own is told by the key.
+    writeFileSync(at(`${name}.pem`), root.pem + between.pem + answer(name))
+    const attached = await attach(engine, name, `${name}.pem`, { roots: "root.pem" })
+    expect(attached).toMatchObject({ endsAtRoot: true, judged: { verdict: "trusted", problem: null } })
+    expect(attached.judged.checks.map(({ id, result }) => [id, result])).toEqual([
+      ["key", "passed"],
+      ["chain", "passed"],
+      ["revocation", "skipped"],
+    ])
+    const shown = await engine.keys.show({ name })
+    expect(shown.certificates).toEqual(attached.certificates)
+    expect(shown.certificates.map(({ subject, issuer }) => [subject, issuer])).toEqual([
+      [`CN=${name}, O=Example`, "CN=between"],
+      ["CN=between", "CN=root"],
+      ["CN=root", "CN=root"],
+    ])
   }
 })
+
+describe("a certificate that came back", () => {
+  it.each([
+    { what: "is expired", options: { days: -1 }, problem: "expired" },
+    {
+      what: "is for another use",
+      options: { extensions: ["keyUsage=critical,keyAgreement"] },
+      problem: "wrong-usage",
+    },
+    {
+      what: "is from an authority nobody trusts",
+      options: { roots: "leaf-root.pem" },
+      problem: "unknown-issuer",
+    },
+    { what: "was revoked", options: { lists: ["revoked.crl", "root.crl"] }, problem: "revoked" },
+  ] as const)("and $what is not kept", async ({ options, problem }) => {
+    const { engine } = open()
+    await engine.keys.create({ name: "release-1", purpose: "signing" })
+    await request(engine, "release-1")
+    writeFileSync(at("leaf-root.pem"), issue({ name: "root", extensions: AUTHORITY }).pem)
+    writeFileSync(at("revoked.crl"), await listOf(between, ["07"]))
+    writeFileSync(at("root.crl"), await listOf(root, ["0c"]))
+    writeFileSync(at("back.pem"), answer("release-1", options) + between.pem)
+    const refused = await attach(engine, "release-1", "back.pem", { roots: "root.pem", ...options })
+    expect(refused.judged).toMatchObject({ verdict: "refused", problem })
+    expect((await engine.keys.show({ name: "release-1" })).certificates).toEqual([])
+  })
+
+  it("for another key, as a file without certificates, or for a key that does not sign, is an error", async () => {
+    const { engine } = open()
+    await engine.keys.create({ name: "release-1", purpose: "signing" })
+    await engine.keys.create({ name: "press", purpose: "device" })
+    await expect(attach(engine, "release-1", "chain.pem")).toFailWithCode("CERTIFICATE_FOREIGN")
+    await expect(attach(engine, "release-1", "key.pem")).toFailWithCode("CERTIFICATE_MALFORMED")
+    await expect(attach(engine, "press", "chain.pem")).toFailWithCode("KEY_NOT_FOUND")
+    await expect(attach(engine, "release-1", "chain.pem", { lists: ["root.pem"] })).toFailWithCode("USAGE")
+  })
+
+  it("may be judged without roots, is replaced by its renewal, and stands in what the commands print", async () => {
+    const { engine, workspace } = open()
+    await engine.keys.create({ name: "release-1", purpose: "signing" })
+    await request(engine, "release-1")
+    const first = answer("release-1", { days: 50 })
+    writeFileSync(at("first.pem"), first + between.pem)
+    const attachFile = async (file: string, ...more: readonly string[]) =>
+      cli(["keys", "certificate", "attach", "release-1", at(file), ...more, "--workspace", workspace])
+    const said = await attachFile("first.pem")
+    expect(said).toMatchObject({ status: 0 })
+    expect(said.stdout).toContain("nobody vouched for CN=between")
+    writeFileSync(at("renewed.pem"), first + answer("release-1", { days: 90 }) + between.pem)
+    await attach(engine, "release-1", "renewed.pem", { roots: "root.pem" })
+    const { certificates } = await engine.keys.show({ name: "release-1" })
+    expect(certificates).toHaveLength(2)
+    expect(Date.parse(certificates[0]?.notAfter ?? "")).toBeGreaterThan(onDay(60).getTime())
+    writeFileSync(at("expired.pem"), answer("release-1", { days: -1 }) + between.pem)
+    const refused = await attachFile("expired.pem", "--roots", at("root.pem"))
+    expect(refused).toMatchObject({ status: 3 })
+    expect(refused.stdout).toContain("REFUSED expired")
+    const shown = await cli(["keys", "show", "release-1", "--workspace", workspace])
+    expect(shown.stdout).toContain(certificates[0]?.fingerprint)
+  })
+})
+
+async function request(engine: HostClient, key: string): Promise<void> {
+  const output = { file: await refer(engine, `${key}.csr`), replace: true }
+  await engine.certificates.request({ key, subject: `CN=${key}, O=Example`, output })
+}
+
+/** What an outside authority makes of the request `NAME.csr`: OpenSSL, with the intermediate above. */
+function answer(
+  name: string,
+  {
+    days = 100,
+    extensions = SIGNER,
+  }: { readonly days?: number; readonly extensions?: readonly string[] } = {},
+): string {
+  writeFileSync(at("extensions"), `${extensions.join("\n")}\n`)
+  writeFileSync(at("between.pem"), between.pem)
+  writeFileSync(at("between-key.pem"), keyPem(between))
+  const by = ["-CA", at("between.pem"), "-CAkey", at("between-key.pem"), "-set_serial", "7"]
+  const options = ["-days", String(days), "-sha256", "-extfile", at("extensions")]
+  return execFileSync("openssl", ["x509", "-req", "-in", at(`${name}.csr`), ...by, ...options], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  })
+}
+
+async function attach(
+  engine: HostClient,
+  key: string,
+  file: string,
+  { roots, lists = [] }: { readonly roots?: string; readonly lists?: readonly string[] } = {},
+) {
+  return engine.certificates.attach({
+    key,
+    file: await refer(engine, file),
+    roots: roots === undefined ? null : await refer(engine, roots),
+    lists: await Promise.all(lists.map(async (name) => refer(engine, name))),
+    purpose: "code-signing",
+  })
+}
 
 async function listOf(authority: Issued, serials: readonly string[]): Promise<Buffer> {
   const revoked = serials.map((serial) => ({ serial, at: onDay(-1) }))

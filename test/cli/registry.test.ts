@@ -138,9 +138,12 @@ describe("push and pull", () => {
     const name = freshName()
     await push(desk.at("one.seal"), `${name}:1`)
     await push(desk.at("fleet.seal"), `${name}:2`)
-    for (const tag of ["1", "2"]) {
+    for (const [tag, grants] of [
+      ["1", 1],
+      ["2", 2],
+    ] as const) {
       const output = desk.at(`release-${tag}.seal`)
-      expect(await pull(`${name}:${tag}`, output)).toMatchObject({ grants: 3 })
+      expect(await pull(`${name}:${tag}`, output)).toMatchObject({ grants })
       expect((await desk.verify(output, "press-07")).verdict).toBe("verified")
     }
   })

@@ -8,9 +8,10 @@ import { attestationType } from "../../main/core/attest/statement.ts"
 import { bundleManifest } from "../../main/core/oci/manifest.ts"
 import { EMPTY_CONFIG, EMPTY_CONFIG_BYTES, MEDIA } from "../../main/core/oci/media-types.ts"
 import { createDeviceId } from "../../main/core/policy/device-id.ts"
-import { grantsOf } from "../../main/services/release/director.ts"
+import { grantsSent } from "../../main/services/release/director.ts"
 import { countingProxy } from "../support/counting-proxy.ts"
 import { dockerRegistry, type DockerRegistry } from "../support/docker-registry.ts"
+import { tokenServer } from "../support/token-server.ts"
 import { Fleet } from "../support/shop.ts"
 import { sharedFolder, temporaryFolder } from "../support/workspace.ts"
 
@@ -114,6 +115,39 @@ describe("a fleet over a registry", () => {
     }
   })
 
+  test("asks at most three times where it needs a token, counting what it asks the token server", async () => {
+    const login = { username: "device", password: "for tests only" }
+    const tokens = await tokenServer(temporaryFolder(), login)
+    const guarded = await dockerRegistry(temporaryFolder(), { token: tokens.settings })
+    await guarded.start()
+    try {
+      const proxy = await countingProxy(guarded.host)
+      onTestFinished(() => proxy.close())
+      const place = placeAt(proxy.host)
+      const credentials = temporaryFolder()
+      vi.stubEnv("DOCKER_CONFIG", credentials)
+      const auth = Buffer.from(`${login.username}:${login.password}`).toString("base64")
+      const config = { auths: { [proxy.host]: { auth } } }
+      writeFileSync(path.join(credentials, "config.json"), JSON.stringify(config))
+      const fleet = await Fleet.open(temporaryFolder())
+      await fleet.push(await fleet.deploy("r1"), place, "r1")
+      // A process of its own each time: it has no token yet.
+      const sync = async () => {
+        const { engine } = fleet.shop.place("press-07")
+        return followJob(await engine.deployment.sync({ device: "press-07", from: place }))
+      }
+      expect(await sync()).toMatchObject({ receiptsWaiting: 0 })
+      proxy.taken()
+      tokens.taken()
+      expect((await sync()).result.detail).toBe("nothing new")
+      expect([proxy.taken().length, tokens.taken()]).toEqual([2, 1])
+    } finally {
+      vi.unstubAllEnvs()
+      tokens.close()
+      await guarded.kill()
+    }
+  })
+
   test("is not taken back by an older export, and a device would not have followed", async () => {
     const fleet = await Fleet.open(temporaryFolder())
     const place = placeAt(registry.host)
@@ -152,7 +186,7 @@ describe("a fleet over a registry", () => {
     const { ports } = fleet.desk
     const grants = ports.registries.open(place, new AbortController().signal).below("grants")
     const deviceId = createDeviceId((await ports.devices.find("press-07")).recipient)
-    const [grant = ""] = await grantsOf(ports, deviceId)
+    const [grant = ""] = (await grantsSent(ports)).get(deviceId) ?? []
     const subject = await grants.manifest(grant)
     if (subject === null) throw new Error("the grant is not there")
     await grants.putBlob(EMPTY_CONFIG, { kind: "bytes", bytes: EMPTY_CONFIG_BYTES })

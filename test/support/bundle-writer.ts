@@ -16,6 +16,7 @@ const files = localFiles()
 const repository = registries({
   pathOf: files.pathOf,
   credentials: { find: async () => null },
+  tokenServers: { find: async () => null, keep: async () => {} },
   environment: {},
   now: () => new Date(),
 }).open(

@@ -22,13 +22,15 @@ export interface DockerRegistryOptions {
   readonly tls?: boolean
   /** A login it demands. */
   readonly login?: { readonly username: string; readonly password: string }
+  /** The settings of a token server it trusts. */
+  readonly token?: Readonly<Record<string, string>>
   readonly deletes?: boolean
 }
 
 /** Not started yet. `folder` holds configuration and store. */
 export async function dockerRegistry(
   folder: string,
-  { tls = false, login, deletes = true }: DockerRegistryOptions = {},
+  { tls = false, login, token, deletes = true }: DockerRegistryOptions = {},
 ): Promise<DockerRegistry> {
   const port = await freePort()
   mkdirSync(path.join(folder, "store"), { recursive: true })
@@ -69,6 +71,7 @@ export async function dockerRegistry(
       secret: "for tests only",
       ...(tls && { tls: { certificate, key } }),
     },
+    ...(token && { auth: { token } }),
     ...(login && { auth: { htpasswd: { realm: "test", path: path.join(folder, "htpasswd") } } }),
   }
   const configFile = path.join(folder, "config.yml")

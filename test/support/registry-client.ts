@@ -2,6 +2,7 @@
 import { localFiles } from "../../main/platform/files.ts"
 import type { Credential } from "../../main/platform/registry/credentials.ts"
 import { registries, type RegistrySettings } from "../../main/platform/registry/registries.ts"
+import type { TokenServers } from "../../main/platform/registry/token-servers.ts"
 import type { Repository } from "../../main/services/ports/registry.ts"
 import { onTestFinished } from "vitest"
 
@@ -12,6 +13,8 @@ export interface ClientOptions {
   readonly plainHttp?: boolean
   readonly patience?: RegistrySettings["patience"]
   readonly signal?: AbortSignal
+  /** Nothing is remembered without. */
+  readonly tokenServers?: TokenServers
 }
 
 /** Retries come at once. Silence is allowed for: a busy computer is silent too. */
@@ -27,6 +30,7 @@ export function openRemote(repository: string, options: ClientOptions = {}): Rep
   const all = registries({
     pathOf: files.pathOf,
     credentials: { find: async () => credential },
+    tokenServers: options.tokenServers ?? { find: async () => null, keep: async () => {} },
     environment,
     now: () => new Date(),
     patience: { ...IMPATIENT, ...options.patience },

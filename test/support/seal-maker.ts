@@ -153,7 +153,7 @@ async function attest(
 }
 
 /** A file that is only memory. */
-function memoryFile(): PendingFile & { bytes(): Buffer } {
+export function memoryFile(): PendingFile & { bytes(): Buffer } {
   const parts: Uint8Array[] = []
   let end = 0
   return {

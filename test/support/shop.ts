@@ -153,6 +153,8 @@ export class Fleet {
     name: string,
     options: {
       readonly hardwareIds?: readonly string[]
+      /** For whom, where that is not all devices with a workspace. */
+      readonly devices?: readonly string[]
       readonly mode?: "individual" | "fleet"
       /** Paths of arrays. */
       readonly golden?: { readonly input: string; readonly output: string; readonly tolerance: number }
@@ -163,7 +165,7 @@ export class Fleet {
     await followJob(
       await engine.protect({
         model: await engine.files.refer({ path: MODEL }),
-        devices: [...this.devices.keys()],
+        devices: [...(options.devices ?? this.devices.keys())],
         signingKey: "press",
         escrow: [],
         mode: options.mode ?? "fleet",

@@ -14,6 +14,11 @@ interface RequestOptions {
   readonly output: string
   readonly force?: boolean
 }
+interface AttachOptions {
+  readonly roots?: string
+  readonly crl: readonly string[]
+  readonly purpose: string
+}
 interface VerifyOptions {
   readonly roots: string
   readonly crl: readonly string[]
@@ -23,7 +28,7 @@ interface VerifyOptions {
 
 const PURPOSES = ["code-signing", "device-signing", "device-decryption", "endorsement-key"] as const
 
-/** `keys import` and `keys certificate show|verify|request`: credentials people already have. */
+/** `keys import` and `keys certificate show|verify|request|attach`: credentials people already have. */
 export function registerCertificates(
   keys: Command,
   run: (command: Command, work: Run) => Promise<void>,
@@ -51,7 +56,7 @@ export function registerCertificates(
         context.print(made, () =>
           [
             `${made.key.name}: ${made.key.algorithm} signing key, ${made.key.assurance}, fingerprint ${made.key.fingerprint}`,
-            ...made.certificates.map((certificate) => describe(certificate)),
+            ...made.certificates.map((certificate) => describeCertificate(certificate)),
           ].join("\n"),
         )
       }),
@@ -67,7 +72,7 @@ export function registerCertificates(
         const shown = await context.engine.certificates.show({ file: await context.file(file) })
         context.print(shown, () =>
           [
-            ...shown.certificates.map((one) => describe(one)),
+            ...shown.certificates.map((one) => describeCertificate(one)),
             ...shown.lists.map(
               (list) =>
                 `revocation list of ${safeText(list.issuer)}: ${list.serials.length} revoked, ${list.thisUpdate} to ${list.nextUpdate ?? "no end"}`,
@@ -129,9 +134,56 @@ export function registerCertificates(
         context.print(made, () => `${safeText(made.file)}: request for ${safeText(made.subject)}`)
       }),
     )
+  certificate
+    .command("attach")
+    .argument("<key>", "the signing key that was the certificate's request")
+    .argument(
+      "<file>",
+      "what the authority sent back: the certificate, and those above it as far as there are any",
+    )
+    .option(
+      "--roots <path>",
+      "certificates that are trusted (PEM file or folder); without, the file is judged as far as it goes",
+    )
+    .option("--crl <file>", "a revocation list; may be given again", collect, [])
+    .option("--purpose <purpose>", "code-signing or device-signing", "code-signing")
+    .description("keep the certificate an authority gave a key, once it is for this key and good")
+    .addHelpText(
+      "after",
+      "\nExample:\n  sealwright keys certificate attach release-1 release-1.pem --roots company-root.pem",
+    )
+    .action(async (key: string, file: string, options: AttachOptions, command: Command) =>
+      run(command, async (context) => {
+        const purpose = parsePurpose(options.purpose)
+        if (purpose !== "code-signing" && purpose !== "device-signing")
+          throw new AppError("USAGE", "a signing key's certificate is for code-signing or device-signing")
+        const attached = await context.engine.certificates.attach({
+          key,
+          file: await context.file(file),
+          roots: await context.optionalFile(options.roots),
+          lists: await Promise.all(options.crl.map(async (list) => context.file(list))),
+          purpose,
+        })
+        const { judged, endsAtRoot } = attached
+        context.print(attached, () =>
+          [
+            ...judged.checks.map((check) => checkLine(check)),
+            ...(judged.verdict === "trusted"
+              ? [
+                  `ATTACHED ${safeText(judged.path[0] ?? "")} to ${attached.key}`,
+                  ...(endsAtRoot
+                    ? []
+                    : [`  nobody vouched for ${safeText(judged.path.at(-1) ?? "")}: no --roots were given`]),
+                ]
+              : [`REFUSED ${judged.problem ?? ""}`]),
+          ].join("\n"),
+        )
+        return judged.verdict === "trusted" ? 0 : exitCodeFor("SIGNER_UNTRUSTED")
+      }),
+    )
 }
 
-function describe(one: CertificateFacts): string {
+export function describeCertificate(one: CertificateFacts): string {
   return [
     safeText(one.subject === "" ? "(no subject)" : one.subject),
     `  issued by ${safeText(one.issuer)}, serial ${one.serial}`,

@@ -3,7 +3,7 @@ import type { Key } from "../../contract/schema/keys.ts"
 import { addPlaceOptions, choosePlace, type PlaceOptions } from "../key-place.ts"
 import type { Register } from "../main.ts"
 import { safeText, table } from "../text.ts"
-import { registerCertificates } from "./certificates.ts"
+import { describeCertificate, registerCertificates } from "./certificates.ts"
 import { checkRows } from "./doctor.ts"
 
 interface CreateOptions extends PlaceOptions {
@@ -68,13 +68,20 @@ Examples:
   keys
     .command("show")
     .argument("<name>")
-    .description("one key, with its public half")
+    .description("one key, with its public half and its certificates")
     .addHelpText("after", "\nExample:\n  sealwright keys show release-1")
     .action(async (name: string, _options, command) =>
       run(command, async (context) => {
         const key = await context.engine.keys.show({ name })
         context.print(key, () =>
-          [describe(key), key.recipient, key.publicKeyPem?.trimEnd()].filter(Boolean).join("\n"),
+          [
+            describe(key),
+            key.recipient,
+            key.publicKeyPem?.trimEnd(),
+            ...key.certificates.map((certificate) => describeCertificate(certificate)),
+          ]
+            .filter(Boolean)
+            .join("\n"),
         )
       }),
     )

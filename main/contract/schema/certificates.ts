@@ -68,6 +68,31 @@ export const requestedCertificateSchema = z.strictObject({
   file: z.string(),
 })
 
+export const attachCertificateSchema = z.strictObject({
+  key: nameSchema,
+  /** The key's certificate and those above it as far as there are any, in any order. */
+  file: fileRefSchema,
+  /** A file or folder of certificates that are trusted; null judges as far as the file goes. */
+  roots: fileRefSchema.nullable(),
+  lists: z.array(fileRefSchema).max(64),
+  purpose: z.enum(["code-signing", "device-signing"]),
+})
+export type AttachCertificate = z.infer<typeof attachCertificateSchema>
+export const attachedCertificateSchema = z.strictObject({
+  key: z.string(),
+  /** The key's own first. */
+  certificates: z.array(certificateSchema),
+  /** Whether roots were given to end at. */
+  endsAtRoot: z.boolean(),
+  /** Kept only when the verdict is `trusted`. */
+  judged: verifiedCertificateSchema,
+})
+export type AttachedCertificate = z.infer<typeof attachedCertificateSchema>
+
+/** A key with the certificates that were attached to it, its own first. */
+export const shownKeySchema = keySchema.extend({ certificates: z.array(certificateSchema) })
+export type ShownKey = z.infer<typeof shownKeySchema>
+
 export const importKeySchema = z.strictObject({
   name: nameSchema,
   file: fileRefSchema,

@@ -114,7 +114,8 @@ function findPath<Pinned extends Certificate>(
   return null
 }
 
-function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
+/** By name and signature; whether the issuer may issue is another question. */
+export function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
   return certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.publicKey)
 }
 

@@ -31,19 +31,21 @@ export interface Statement {
   readonly predicate: JsonObject
 }
 
-/** The statement as the bytes to sign. Throws SIGNATURE_MALFORMED for a statement that readStatement would refuse. */
-export function toStatementBytes(statement: Statement): Uint8Array<ArrayBuffer> {
+/**
+ * The statement as the bytes to sign: indented for people, or `compact` where there are many subjects. Throws
+ * SIGNATURE_MALFORMED for a statement that readStatement would refuse.
+ */
+export function toStatementBytes(
+  { subjects, predicateType, predicate }: Statement,
+  layout: "indented" | "compact" = "indented",
+): Uint8Array<ArrayBuffer> {
+  const isCompact = layout === "compact"
+  // A name is optional (Statement v1, ResourceDescriptor).
+  const subject = isCompact
+    ? subjects.map(({ name, digest }) => (name === "" ? { digest } : { name, digest }))
+    : subjects
   const bytes = toUtf8(
-    JSON.stringify(
-      {
-        _type: STATEMENT_TYPE,
-        subject: statement.subjects,
-        predicateType: statement.predicateType,
-        predicate: statement.predicate,
-      },
-      null,
-      2,
-    ),
+    JSON.stringify({ _type: STATEMENT_TYPE, subject, predicateType, predicate }, null, isCompact ? 0 : 2),
   )
   readStatement(bytes)
   return bytes

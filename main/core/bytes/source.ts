@@ -37,6 +37,30 @@ export function sliceSource(source: ByteSource, offset: number, size: number): B
   }
 }
 
+/**
+ * The same source, read in stretches: neighbours of what was asked for come along, up to `stretchBytes`. For documents that lie
+ * side by side and are looked at one after the other; a larger read goes straight through.
+ */
+export function readAhead(source: ByteSource, stretchBytes = 1 << 18): ByteSource {
+  let from = 0
+  let held = new Uint8Array(0)
+  return {
+    size: source.size,
+    read: async (offset, length) => {
+      const isHeld = () => offset >= from && offset + length <= from + held.length
+      if (!isHeld()) {
+        const available = Math.min(stretchBytes, source.size - offset)
+        if (length > available) return source.read(offset, length)
+        const stretch = Uint8Array.from(await source.read(offset, available))
+        held = stretch
+        from = offset
+        return stretch.subarray(0, length)
+      }
+      return held.subarray(offset - from, offset - from + length)
+    },
+  }
+}
+
 /** The whole source in memory, refused above `limit` bytes: a size read from a file is a claim, not a fact. */
 export async function readAll(source: ByteSource, limit: number, tooLarge: () => Error): Promise<Uint8Array> {
   if (source.size > limit) throw tooLarge()

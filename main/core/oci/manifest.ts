@@ -115,6 +115,7 @@ export function bundleManifest(
   bundle: Descriptor,
   predicateType: string,
   createdAt: string,
+  more: Readonly<Record<string, string>> = {},
 ): Blob {
   const { mediaType, digest, size } = subject
   return manifest(
@@ -126,6 +127,7 @@ export function bundleManifest(
         "dev.sigstore.bundle.content": "dsse-envelope",
         "dev.sigstore.bundle.predicateType": predicateType,
         "org.opencontainers.image.created": createdAt,
+        ...more,
       },
     },
   )

@@ -1,6 +1,6 @@
 /** Reading a .seal file: an OCI image layout in a tar (docs/FORMAT.md 2 and 3), checked for shape and closure. */
 import { AppError } from "../../contract/errors.ts"
-import { readAll, sliceSource, type ByteSource } from "../bytes/source.ts"
+import { readAhead, readAll, sliceSource, type ByteSource } from "../bytes/source.ts"
 import {
   checkLayoutFile,
   MAX_MANIFEST_BYTES,
@@ -58,10 +58,11 @@ export interface TrustEntry {
  * SEAL_TRUNCATED, SEAL_UNSAFE_NAME, SEAL_DIGEST_MISMATCH, SEAL_INCOMPLETE, JSON_MALFORMED.
  */
 export async function readSealFile(
-  file: ByteSource,
+  source: ByteSource,
   { mayLackPackages = false }: { readonly mayLackPackages?: boolean } = {},
 ): Promise<SealContents> {
-  if (file.size === 0) throw new AppError("SEAL_MALFORMED", "the file is empty")
+  if (source.size === 0) throw new AppError("SEAL_MALFORMED", "the file is empty")
+  const file = readAhead(source)
   const layout = new Layout(file, await readTar(file))
   checkLayoutFile(await layout.file("oci-layout"))
   const top = parseIndex(await layout.file("index.json"), "index.json")

@@ -1,6 +1,6 @@
 /** The manifests of a .seal file as they were written, and where their blobs lie: what it takes to store them elsewhere. */
 import { AppError } from "../../contract/errors.ts"
-import { sliceSource, type ByteSource } from "../bytes/source.ts"
+import { readAhead, sliceSource, type ByteSource } from "../bytes/source.ts"
 import {
   parseIndex,
   parseManifest,
@@ -21,10 +21,11 @@ export interface SealManifest {
 
 /** In the order of the seal index. The file is checked as a whole first; throws what `readSealFile` throws. */
 export async function readSealManifests(
-  file: ByteSource,
+  source: ByteSource,
   options: { readonly mayLackPackages?: boolean } = {},
 ): Promise<readonly SealManifest[]> {
-  await readSealFile(file, options)
+  await readSealFile(source, options)
+  const file = readAhead(source)
   const entries = new Map((await readTar(file)).map((entry) => [entry.name, entry]))
   const read = async (entry: TarEntry) =>
     Uint8Array.from(await sliceSource(file, entry.offset, entry.size).read(0, entry.size))
@@ -37,15 +38,15 @@ export async function readSealManifests(
   const top = parseIndex(await read(find("index.json")), "index.json").manifests[0]
   if (top === undefined) throw new AppError("SEAL_MALFORMED", "index.json must refer to exactly one index")
   const index = parseIndex(await read(blobEntry(top)), "the seal index")
-  return Promise.all(
-    index.manifests.map(async (descriptor) => {
-      const bytes = await read(blobEntry(descriptor))
-      // Between the two looks the file may have changed.
-      if (sha256Digest(bytes) !== descriptor.digest)
-        throw new AppError("FILE_CHANGED", "the package changed while it was read")
-      const manifest = parseManifest(bytes)
-      const layers = manifest.layers.map((layer) => ({ descriptor: layer, offset: blobEntry(layer).offset }))
-      return { blob: { descriptor, bytes }, manifest, layers }
-    }),
-  )
+  const manifests: SealManifest[] = []
+  for (const descriptor of index.manifests) {
+    const bytes = await read(blobEntry(descriptor))
+    // Between the two looks the file may have changed.
+    if (sha256Digest(bytes) !== descriptor.digest)
+      throw new AppError("FILE_CHANGED", "the package changed while it was read")
+    const manifest = parseManifest(bytes)
+    const layers = manifest.layers.map((layer) => ({ descriptor: layer, offset: blobEntry(layer).offset }))
+    manifests.push({ blob: { descriptor, bytes }, manifest, layers })
+  }
+  return manifests
 }

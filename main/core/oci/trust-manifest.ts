@@ -5,7 +5,7 @@ import { MEDIA } from "./media-types.ts"
 
 /** Tag of what all devices share: the image repository and the director's roots. */
 export const SHARED_TAG = "image"
-const DEVICE_NAME = /^devices\/([0-9a-f]{32})\//
+const BIN_NAME = /^devices\/([0-9a-f])\//
 const SNAPSHOT = /\/(\d{1,15})\.snapshot\.json$/
 
 /** Documents by name. Throws SEAL_MALFORMED for a manifest of another kind, and for a name that stands for two documents. */
@@ -26,11 +26,16 @@ function documentsOf({ artifactType, subject, layers }: Manifest): ReadonlyMap<s
   return documents
 }
 
-/** The tag: a device's id for a manifest with a word to that device, `image` for any other. */
+/** Tag of the words to the devices of a bin. */
+export function binTag(bin: string): string {
+  return `devices-${bin}`
+}
+
+/** The tag: that of its bin for a manifest with words to devices, `image` for any other. */
 export function trustTag(documents: ReadonlyMap<string, Descriptor>): string {
   for (const name of documents.keys()) {
-    const deviceId = DEVICE_NAME.exec(name)?.[1]
-    if (deviceId !== undefined) return deviceId
+    const bin = BIN_NAME.exec(name)?.[1]
+    if (bin !== undefined) return binTag(bin)
   }
   return SHARED_TAG
 }

@@ -2,37 +2,11 @@
  * What a device may run, from both repositories (docs/FORMAT.md 10.4): Uptane's full verification. The director says which
  * release, the release managers say that it is one; where the two differ, or a counter is below its floor, nothing is used.
  */
-import { z } from "zod"
+import type { z } from "zod"
 import { AppError } from "../../contract/errors.ts"
 import { checkTargetBytes, TufClient, type MetadataSource } from "../tuf/client.ts"
-import { common, type Signed } from "../tuf/plan.ts"
-import { policySchema } from "./policy.ts"
 import { matchSchema, readReleaseIndex, releasePath, REVOKED, revokedSchema } from "./release.ts"
-
-const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/)
-
-/** Said of every device, also of one that is to run nothing. */
-const FIELD = "x-sealwright-deployment"
-const headSchema = z.strictObject({
-  deviceId: z.string().regex(/^[0-9a-f]{32}$/),
-  /** Grows with every word of the director to this device. */
-  counter: z.int().positive(),
-  ring: z.string().max(64),
-  issuedAt: z.iso.datetime(),
-})
-export type DeploymentHead = z.infer<typeof headSchema>
-
-export const deploymentTargetSchema = z.strictObject({
-  ...matchSchema.shape,
-  deviceId: headSchema.shape.deviceId,
-  /** The package, which is in the release's index. */
-  ociManifest: digestSchema,
-  grant: digestSchema,
-  /** Without the firewall: that is for the device alone, and canonical JSON knows no fractions. */
-  policy: policySchema.omit({ firewall: true }).nullable(),
-  encryption: z.strictObject({ format: z.literal("age-encryption.org/v1"), recipient: z.string().max(8192) }),
-})
-export type DeploymentTarget = z.infer<typeof deploymentTargetSchema>
+import { readWords, type Run, type Word } from "./words.ts"
 
 export interface DeviceFacts {
   readonly deviceId: string
@@ -48,8 +22,7 @@ export interface Floors {
   readonly release: number
 }
 
-export interface Deployment extends DeploymentTarget, DeploymentHead {
-  readonly release: string
+export interface Deployment extends Run, Omit<Word, "run"> {
   /** Until when this may be believed without news. */
   readonly expires: string
 }
@@ -57,7 +30,7 @@ export interface Deployment extends DeploymentTarget, DeploymentHead {
 export interface Judged {
   readonly image: TufClient
   readonly director: TufClient
-  readonly head: DeploymentHead
+  readonly word: Word
   /** `null` when the device is to run nothing. */
   readonly deployment: Deployment | null
   /** Public keys (PEM) of the packagers, whose signatures packages and grants carry. */
@@ -84,24 +57,17 @@ export async function judgeDeployment(
   const director = await refreshed(views.director, device.now)
   const targets = director.targetsOf("targets")
   if (targets === null) throw new AppError("METADATA_MISSING", "the director's targets are missing")
-  const head = read(headSchema, targets.unrecognizedFields[FIELD], "the deployment")
-  if (head.deviceId !== device.deviceId)
-    throw new AppError("DEPLOYMENT_NOT_FOR_DEVICE", "the director's word is for another device")
-  checkFloor("deployment", head.counter, device.floors.deployment)
+  const word = readWords(targets).get(device.deviceId)
+  if (word === undefined)
+    throw new AppError("DEPLOYMENT_NOT_FOR_DEVICE", "the director's word is to other devices")
+  checkFloor("deployment", word.counter, device.floors.deployment)
 
   const image = await refreshed(views.image, device.now)
   const packagers = packagersOf(image)
-  const entries = Object.entries(targets.targets)
-  if (entries.length > 1)
-    throw new AppError("DEPLOYMENT_MISMATCH", "the director names more than one release for one device")
-  const [entry] = entries
-  if (entry === undefined)
-    return { image, director, head, deployment: null, packagers, releaseIndex: null, revoked: [] }
-  const [path, target] = entry
-  const custom = read(deploymentTargetSchema, target.custom, "the director's target")
-  if (custom.deviceId !== device.deviceId)
-    throw new AppError("DEPLOYMENT_NOT_FOR_DEVICE", "the director's target is for another device")
-  const known = await image.findTarget(path, views.image.source)
+  const { run } = word
+  if (run === null)
+    return { image, director, word, deployment: null, packagers, releaseIndex: null, revoked: [] }
+  const known = await image.findTarget(releasePath(run.release), views.image.source)
   await views.image.keep(image.trusted)
   if (known === null)
     throw new AppError(
@@ -110,11 +76,11 @@ export async function judgeDeployment(
     )
   const match = read(matchSchema, known.custom, "the release")
   const isAlike =
-    known.length === target.length &&
+    known.length === run.length &&
     known.hashes["sha256"] !== undefined &&
-    known.hashes["sha256"] === target.hashes["sha256"] &&
-    match.releaseCounter === custom.releaseCounter &&
-    match.hardwareIds.join(" ") === custom.hardwareIds.join(" ")
+    known.hashes["sha256"] === run.sha256 &&
+    match.releaseCounter === run.releaseCounter &&
+    match.hardwareIds.join(" ") === run.hardwareIds.join(" ")
   if (!isAlike)
     throw new AppError(
       "DEPLOYMENT_MISMATCH",
@@ -125,29 +91,24 @@ export async function judgeDeployment(
       "DEPLOYMENT_NOT_FOR_DEVICE",
       `the release is for ${match.hardwareIds.join(", ")}, this device is ${device.hardwareId}`,
     )
-  checkFloor("release", custom.releaseCounter, device.floors.release)
+  checkFloor("release", run.releaseCounter, device.floors.release)
   const releases = image.targetsOf("release-manager")
   const revoked = read(revokedSchema, releases?.unrecognizedFields[REVOKED], "the list of revoked packages")
-  if (revoked.includes(custom.ociManifest))
+  if (revoked.includes(run.ociManifest))
     throw new AppError("PACKAGE_REVOKED", "the release managers revoked this package")
   const index = await views.image.source.read(targetFile(known), known.length)
   if (index === null) throw new AppError("METADATA_MISSING", "the index of the release is missing")
   checkTargetBytes(known, index)
-  if (!readReleaseIndex(index).includes(custom.ociManifest))
+  if (!readReleaseIndex(index).includes(run.ociManifest))
     throw new AppError("DEPLOYMENT_MISMATCH", "the package is not in the release the director names")
   return {
     image,
     director,
-    head,
+    word,
     packagers,
     revoked,
     releaseIndex: index,
-    deployment: {
-      ...custom,
-      ...head,
-      release: path.slice(releasePath("").length),
-      expires: earliest(director, image),
-    },
+    deployment: { ...word, ...run, expires: earliest(director, image) },
   }
 }
 
@@ -157,35 +118,6 @@ export const ANY_HARDWARE = "any"
 /** Where a source has the bytes of a target (consistent snapshot: the hash is part of the name). */
 export function targetFile({ hashes }: { readonly hashes: Readonly<Record<string, string>> }): string {
   return `targets/${hashes["sha256"] ?? ""}`
-}
-
-/** The director's word to one device; `target` null tells it to run nothing. */
-export function toDeployment(
-  head: DeploymentHead,
-  target: {
-    readonly release: string
-    readonly length: number
-    readonly sha256: string
-    readonly custom: DeploymentTarget
-  } | null,
-  version: number,
-  expires: string,
-): Signed {
-  return {
-    _type: "targets",
-    ...common(version, expires),
-    targets:
-      target === null
-        ? {}
-        : {
-            [releasePath(target.release)]: {
-              length: target.length,
-              hashes: { sha256: target.sha256 },
-              custom: target.custom,
-            },
-          },
-    [FIELD]: head,
-  }
 }
 
 async function refreshed(view: RepositoryView, now: Date): Promise<TufClient> {

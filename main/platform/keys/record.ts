@@ -26,12 +26,14 @@ const placeSchema = z.discriminatedUnion("provider", [
   z.strictObject({ provider: z.literal("pkcs11"), uri: z.string(), isAdopted: z.boolean() }),
 ])
 
-/** Records of keys made before there was a choice of places lack the last four fields. */
+/** Records of keys made before there was a choice of places lack the fields with defaults. */
 export const keyRecordSchema = keySchema.extend({
   evidence: z.array(z.string()).default([]),
   location: z.string().default("a file of this workspace"),
   unlock: keySchema.shape.unlock.default("nothing"),
   place: placeSchema.default({ provider: "software", sealing: "plain" }),
+  /** Certificates an authority gave the key, DER in base64, its own first. */
+  chain: z.array(z.string()).max(32).default([]),
 })
 
 export type KeyRecord = z.infer<typeof keyRecordSchema>
@@ -39,7 +41,7 @@ export type PlaceRecord = KeyRecord["place"]
 
 /** The part of a record that clients see. */
 export function toKey(record: KeyRecord): Key {
-  const { place, ...key } = record
-  void place
+  const { place, chain, ...key } = record
+  void [place, chain]
   return key
 }

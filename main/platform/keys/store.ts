@@ -5,6 +5,7 @@ import type { FileRef } from "../../contract/schema/base.ts"
 import type { Key } from "../../contract/schema/keys.ts"
 import type { CredentialFile } from "../../core/attest/credential-file.ts"
 import { toUncompressed } from "../../core/age/p256.ts"
+import { parseBase64, toBase64 } from "../../core/bytes/bytes.ts"
 import type { KeyStore, NewKey } from "../../services/ports/keys.ts"
 import { checkName, Records } from "../workspace/records.ts"
 import { fingerprintOf } from "./public-key.ts"
@@ -66,6 +67,7 @@ export function keyStore(
       evidence: [...assurance.evidence],
       fingerprint: fingerprintOf(made),
       createdAt: now().toISOString(),
+      chain: [],
     }
     try {
       await records[wanted.purpose].add(wanted.name, record)
@@ -98,6 +100,20 @@ export function keyStore(
         key: await add(wanted, provider, { ...made, assurance: { ...made.assurance, evidence } }),
         chain,
       }
+    },
+    async attach({ name, purpose }, chain) {
+      if (purpose !== "signing")
+        throw new AppError("KEY_PURPOSE", `key ${name} is no signing key and gets no certificate`)
+      const record = await records.signing.find(name)
+      await records.signing.replace(name, { ...record, chain: chain.map(toBase64) })
+    },
+    async chain({ name, purpose }) {
+      const { chain } = await records[purpose].find(name)
+      return chain.map((text) => {
+        const der = parseBase64(text)
+        if (der === null) throw new AppError("WORKSPACE_UNUSABLE", `the record of ${name} is damaged`)
+        return der
+      })
     },
     async list() {
       const all = await Promise.all(PURPOSES.map(async (purpose) => records[purpose].list()))

@@ -1,13 +1,15 @@
 /**
  * Answers a registry's challenge: Basic, or a token from the realm it names (Distribution's token specification, and OAuth 2
- * refresh where a credential file holds an identity token). Tokens are kept until they expire, for what they were asked for.
+ * refresh where a credential file holds an identity token). Tokens are kept until they expire, for what they were asked for; where
+ * they come from is known from the last time, so that the first request may already carry one.
  */
 import { z } from "zod"
 import { AppError } from "../../contract/errors.ts"
 import { parseJson } from "../../core/bytes/json.ts"
-import { parseChallenge, type Challenge } from "./challenge.ts"
+import { parseChallenge } from "./challenge.ts"
 import type { Credential, CredentialSource } from "./credentials.ts"
 import type { Answer, HttpClient } from "./http.ts"
+import type { TokenChallenge, TokenServers } from "./token-servers.ts"
 
 const tokenSchema = z.looseObject({
   token: z.string().optional(),
@@ -26,17 +28,40 @@ export class Authorizer {
   readonly #origin: URL
   readonly #credentials: CredentialSource
   readonly #headers = new Map<string, { readonly value: string; readonly until: number }>()
+  readonly #tokenServers: TokenServers
   #credential: Promise<Credential | null> | null = null
+  /** Where tokens were had the last time; `null` once it was of no use. */
+  #remembered: Promise<TokenChallenge | null> | null = null
+  /** Tokens on their way, by scope: two requests that start together need one. */
+  readonly #coming = new Map<string, Promise<string>>()
 
   /** `origin`: the registry. Its credentials go nowhere else but to the token server it names. */
-  constructor(http: HttpClient, origin: URL, credentials: CredentialSource) {
+  constructor(http: HttpClient, origin: URL, credentials: CredentialSource, tokenServers: TokenServers) {
     this.#http = http
     this.#origin = origin
     this.#credentials = credentials
+    this.#tokenServers = tokenServers
   }
 
-  /** A header that should do for `scope`, if one is known. */
-  header(scope: string): string | null {
+  /** A header that should do for `scope`, if one is known or can be had without asking the registry first. */
+  async header(scope: string, signal: AbortSignal): Promise<string | null> {
+    const known = this.known(scope)
+    if (known !== null) return known
+    this.#remembered ??= this.#tokenServers.find(this.#origin.origin)
+    const challenge = await this.#remembered
+    if (challenge === null) return null
+    try {
+      return await this.#tokenHeader(challenge, scope, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof AppError)) throw error
+      // It may have moved: the registry will say.
+      this.#remembered = Promise.resolve(null)
+      return null
+    }
+  }
+
+  known(scope: string): string | null {
     const known = this.#headers.get(scope) ?? this.#headers.get(EVERYTHING)
     return known !== undefined && performance.now() < known.until ? known.value : null
   }
@@ -49,22 +74,48 @@ export class Authorizer {
     const challenge = parseChallenge(refusal.header("www-authenticate"))
     if (challenge === null)
       throw unauthorized(`${this.#origin.host} wants a login of a kind that is not known`)
-    this.#credential ??= this.#credentials.find(this.#origin.host)
-    const credential = await this.#credential
     if (challenge.kind === "basic") {
+      const credential = await this.#login()
       if (credential?.kind !== "password")
         throw unauthorized(`${this.#origin.host} wants a user name and a password`)
       const value = basicHeader(credential)
       this.#headers.set(EVERYTHING, { value, until: Number.POSITIVE_INFINITY })
       return value
     }
-    const { value, lifeSeconds } = await this.#token(challenge, scope, credential, signal)
+    const value = await this.#tokenHeader(challenge, scope, signal)
+    await this.#tokenServers.keep(this.#origin.origin, challenge)
+    this.#remembered = Promise.resolve(challenge)
+    return value
+  }
+
+  async #login(): Promise<Credential | null> {
+    this.#credential ??= this.#credentials.find(this.#origin.host)
+    return this.#credential
+  }
+
+  async #tokenHeader(challenge: TokenChallenge, scope: string, signal: AbortSignal): Promise<string> {
+    const coming = this.#coming.get(scope)
+    if (coming !== undefined) {
+      const value = await coming.catch(() => null) // whoever asked may have been cancelled
+      if (value !== null) return value
+    }
+    const asked = this.#askForToken(challenge, scope, signal)
+    this.#coming.set(scope, asked)
+    try {
+      return await asked
+    } finally {
+      this.#coming.delete(scope)
+    }
+  }
+
+  async #askForToken(challenge: TokenChallenge, scope: string, signal: AbortSignal): Promise<string> {
+    const { value, lifeSeconds } = await this.#token(challenge, scope, await this.#login(), signal)
     this.#headers.set(scope, { value, until: performance.now() + lifeSeconds * 1000 - MARGIN_MS })
     return value
   }
 
   async #token(
-    challenge: Extract<Challenge, { kind: "bearer" }>,
+    challenge: TokenChallenge,
     scope: string,
     credential: Credential | null,
     signal: AbortSignal,
@@ -88,7 +139,7 @@ export class Authorizer {
   }
 
   /** Tokens, and the password they are asked with, travel under TLS unless the registry itself does without. */
-  #realm(challenge: Extract<Challenge, { kind: "bearer" }>): URL {
+  #realm(challenge: TokenChallenge): URL {
     if (!URL.canParse(challenge.realm))
       throw new AppError("REGISTRY_MISBEHAVED", "the registry names a token server that is not an address")
     const realm = new URL(challenge.realm)
@@ -105,7 +156,7 @@ const EVERYTHING = ""
 
 function tokenRequest(
   realm: URL,
-  { service }: Extract<Challenge, { kind: "bearer" }>,
+  { service }: TokenChallenge,
   scope: string,
   credential: Credential | null,
   signal: AbortSignal,
@@ -120,7 +171,7 @@ function tokenRequest(
 
 function refreshRequest(
   realm: URL,
-  { service }: Extract<Challenge, { kind: "bearer" }>,
+  { service }: TokenChallenge,
   scope: string,
   token: string,
   signal: AbortSignal,

@@ -43,6 +43,7 @@ import {
   type Referrer,
   type Repository,
   type StoredManifest,
+  type TaggedManifest,
 } from "../../services/ports/registry.ts"
 import { codeOf, readError, syncFolder, writeError } from "../files.ts"
 import { readBlobContent, readFully, STRETCH_BYTES, writeFully } from "./descriptor-io.ts"
@@ -152,17 +153,29 @@ export class LayoutFolder implements Repository {
   }
 
   async putManifest(manifest: Blob, tag: string | null): Promise<void> {
-    if (tag !== null) checkTag(tag)
-    const head = readManifestHead(manifest.bytes)
-    await this.#putBytes(manifest)
+    await this.putManifests([{ manifest, tag }])
+  }
+
+  async putManifests(manifests: readonly TaggedManifest[]): Promise<void> {
+    const read = manifests.map((each) => ({ ...each, head: readManifestHead(each.manifest.bytes) }))
+    for (const { tag, manifest } of read) {
+      if (tag !== null) checkTag(tag)
+      await this.#putBytes(manifest)
+    }
+    const attached = Map.groupBy(read, ({ head }) => head.subject)
     await this.#change(async (entries) => {
-      if (head.subject === null) return withManifest(entries, manifest.descriptor, tag)
-      const listed = tag === null ? entries : withManifest(entries, manifest.descriptor, tag)
-      return this.#withReferrers(listed, head.subject, (referrers) =>
-        referrers.some(({ descriptor }) => descriptor.digest === manifest.descriptor.digest)
-          ? referrers
-          : [...referrers, toReferrerEntry(manifest, head)],
-      )
+      let changed = entries
+      for (const { manifest, tag, head } of read)
+        if (head.subject === null || tag !== null) changed = withManifest(changed, manifest.descriptor, tag)
+      for (const [subject, those] of attached) {
+        if (subject === null) continue
+        const wanted = those.map(({ manifest, head }) => toReferrerEntry(manifest, head))
+        changed = await this.#withReferrers(changed, subject, (referrers) => [
+          ...referrers,
+          ...wanted.filter(({ descriptor }) => !isListed(referrers, descriptor.digest)),
+        ])
+      }
+      return changed
     })
   }
 
@@ -300,6 +313,10 @@ export class LayoutFolder implements Repository {
     checkDigest(digest)
     return path.join(this.#folder, BLOBS, digest.slice("sha256:".length))
   }
+}
+
+function isListed(referrers: readonly ReferrerEntry[], digest: Digest): boolean {
+  return referrers.some(({ descriptor }) => descriptor.digest === digest)
 }
 
 const FALLBACK_TAG = /^sha256-[0-9a-f]{64}$/

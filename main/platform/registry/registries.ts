@@ -11,11 +11,13 @@ import { HTTP_DEFAULTS } from "./http.ts"
 import { LayoutFolder } from "./layout-folder.ts"
 import { RemoteRepository } from "./remote-repository.ts"
 import { PATIENT } from "./retry.ts"
+import type { TokenServers } from "./token-servers.ts"
 import { RegistrySession, type SessionSettings } from "./session.ts"
 
 export interface RegistrySettings {
   readonly pathOf: (file: FileRef) => string
   readonly credentials: CredentialSource
+  readonly tokenServers: TokenServers
   readonly environment: NodeJS.ProcessEnv
   readonly now: () => Date
   /** Patience and retries, where they differ from the usual. */
@@ -39,6 +41,7 @@ export function registries(settings: RegistrySettings): Registries & {
       authorities: async () => authorities(host, authority === null ? null : settings.pathOf(authority)),
       proxy: proxyOf(settings.environment),
       credentials,
+      tokenServers: settings.tokenServers,
       now: settings.now,
     })
   const session = (place: RegistryHost) => {

@@ -50,17 +50,23 @@ export async function listReferrers(
   return found
 }
 
-/** Adds a manifest to the index under the fallback tag of its subject. */
-export async function attachReferrer(
+/** A manifest that is attached to another, and what it says about itself. */
+export interface Attached {
+  readonly manifest: Blob
+  readonly head: ManifestHead
+}
+
+/** Adds manifests to the index under the fallback tag of their subject, in one change. */
+export async function attachReferrers(
   repository: RemoteRepository,
   subject: Digest,
-  manifest: Blob,
-  head: ManifestHead,
+  attached: readonly Attached[],
 ): Promise<void> {
-  const entry = toReferrerEntry(manifest, head)
-  await changeIndex(repository, subject, (entries) =>
-    includes(entries, entry.descriptor.digest) ? entries : [...entries, entry],
-  )
+  const wanted = attached.map(({ manifest, head }) => toReferrerEntry(manifest, head))
+  await changeIndex(repository, subject, (entries) => {
+    const missing = wanted.filter(({ descriptor }) => !includes(entries, descriptor.digest))
+    return missing.length === 0 ? entries : [...entries, ...missing]
+  })
 }
 
 export async function removeReferrer(
@@ -105,6 +111,7 @@ async function fromApi(
   repository: RemoteRepository,
   digest: Digest,
 ): Promise<readonly ReferrerEntry[] | null> {
+  if (repository.lacksReferrersApi) return null
   const entries: ReferrerEntry[] = []
   let next: string | null = repository.at(`referrers/${digest}`)
   for (let page = 0; next !== null; page += 1) {
@@ -115,7 +122,10 @@ async function fromApi(
       MAX_MANIFEST_BYTES,
       repository.signal,
     )
-    if (answer.status !== 200) return null
+    if (answer.status !== 200) {
+      repository.lacksReferrersApi = true
+      return null
+    }
     entries.push(...readReferrerIndex(bytes))
     next = nextPage(answer)
   }

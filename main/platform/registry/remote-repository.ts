@@ -12,15 +12,19 @@ import type {
   Referrer,
   Repository,
   StoredManifest,
+  TaggedManifest,
 } from "../../services/ports/registry.ts"
+import { inParallel } from "../../services/registry/in-parallel.ts"
 import { downloadBlob } from "./download.ts"
-import { attachReferrer, listReferrers, removeReferrer } from "./remote-referrers.ts"
+import { attachReferrers, listReferrers, removeReferrer, type Attached } from "./remote-referrers.ts"
 import type { RegistrySession } from "./session.ts"
 import { listTags } from "./tag-list.ts"
 import { uploadBlob } from "./upload.ts"
 
 /** Below this, asking whether a blob is there costs as much as sending it. */
 const ASK_FIRST_BYTES = 1 << 14
+/** As many as there are connections. */
+const MANIFESTS_AT_ONCE = 8
 const ACCEPT = [
   MEDIA.manifest,
   MEDIA.index,
@@ -36,6 +40,8 @@ export class RemoteRepository implements Repository {
   readonly path: string
   /** Blobs that were stored or seen here, by digest: not asked for twice. */
   readonly #known = new Set<Digest>()
+  /** Whether the registry was found to keep no lists of referrers itself. */
+  lacksReferrersApi = false
   /** Uploads under way: a registry may refuse one of two uploads of the same blob at the same time. */
   readonly #uploads = new Map<Digest, Promise<void>>()
 
@@ -172,10 +178,23 @@ export class RemoteRepository implements Repository {
   }
 
   async putManifest(manifest: Blob, tag: string | null): Promise<void> {
-    if (tag !== null) checkTag(tag)
-    const head = readManifestHead(manifest.bytes)
-    const isListed = await this.storeManifest(manifest, tag)
-    if (head.subject !== null && !isListed) await attachReferrer(this, head.subject, manifest, head)
+    await this.putManifests([{ manifest, tag }])
+  }
+
+  async putManifests(manifests: readonly TaggedManifest[]): Promise<void> {
+    for (const { tag } of manifests) if (tag !== null) checkTag(tag)
+    const read = manifests.map((each) => ({ ...each, head: readManifestHead(each.manifest.bytes) }))
+    const listed = new Set<Attached>()
+    await inParallel(read, MANIFESTS_AT_ONCE, async (each) => {
+      if (await this.storeManifest(each.manifest, each.tag)) listed.add(each)
+    })
+    const unlisted = Map.groupBy(
+      read.filter((each) => !listed.has(each)),
+      ({ head }) => head.subject,
+    )
+    await inParallel([...unlisted], MANIFESTS_AT_ONCE, async ([subject, attached]) => {
+      if (subject !== null) await attachReferrers(this, subject, attached)
+    })
   }
 
   /** Stores a manifest; says whether the registry itself lists it among the referrers of its subject. */

@@ -5,10 +5,12 @@ import { parseJson } from "../../core/bytes/json.ts"
 import { Authorizer } from "./authorizer.ts"
 import type { CredentialSource } from "./credentials.ts"
 import { HttpClient, type Answer, type Exchange, type HttpSettings } from "./http.ts"
+import type { TokenServers } from "./token-servers.ts"
 import { parseRetryAfter, TryLater, withRetries, type RetryPolicy } from "./retry.ts"
 
 export interface SessionSettings extends HttpSettings {
   readonly credentials: CredentialSource
+  readonly tokenServers: TokenServers
   readonly retry: RetryPolicy
   readonly now: () => Date
 }
@@ -34,7 +36,7 @@ export class RegistrySession {
     this.origin = new URL(`${plainHttp ? "http" : "https"}://${host}`)
     this.#settings = settings
     this.#http = new HttpClient(settings)
-    this.#authorizer = new Authorizer(this.#http, this.origin, settings.credentials)
+    this.#authorizer = new Authorizer(this.#http, this.origin, settings.credentials, settings.tokenServers)
   }
 
   /** One request, repeated while that may help. */
@@ -69,7 +71,7 @@ export class RegistrySession {
         headers: { ...exchange.headers, ...(authorization !== null && { authorization }) },
         signal,
       })
-    let answer = await send(isOurs ? this.#authorizer.header(scope) : null)
+    let answer = await send(isOurs ? await this.#authorizer.header(scope, signal) : null)
     // What asks from another address never learns who we are.
     if (answer.status === 401 && answer.url.origin === this.origin.origin) {
       answer.drop()
@@ -88,7 +90,7 @@ export class RegistrySession {
     answer.drop()
     if (answer.status === 404)
       throw new AppError("REGISTRY_MISBEHAVED", `${this.origin.host} is not a registry`)
-    return { isOpen: this.#authorizer.header("") === null }
+    return { isOpen: this.#authorizer.known("") === null }
   }
 
   close(): void {

@@ -1,8 +1,11 @@
 /** What a device under deployment may run: what it installed, while both repositories and the floors still allow it. */
 import { AppError } from "../../contract/errors.ts"
 import type { Device } from "../../contract/schema/keys.ts"
+import type { FileRef } from "../../contract/schema/base.ts"
 import type { Slot } from "../../contract/schema/deployment.ts"
+import type { TrustedKeys } from "../../core/attest/trust.ts"
 import type { Judged } from "../../core/policy/deployment.ts"
+import { readTrust, trustIn } from "../package-access.ts"
 import type { Ports } from "../ports.ts"
 import { judgeKept } from "./judge.ts"
 import { activeSlot, findState, type DeviceState } from "./state.ts"
@@ -24,6 +27,31 @@ export async function findDeployed(ports: Ports, device: Device): Promise<Deploy
   if (slot === null) throw new AppError("SLOT_EMPTY", `nothing is installed on ${device.name}`)
   const { packagers } = await checkSlot(ports, device, state, slot)
   return { slot, packagers }
+}
+
+/** Whose signatures count on a device, and what it may use. */
+export interface Usable {
+  readonly keys: TrustedKeys
+  readonly pems: readonly string[]
+  /** Throws DEPLOYMENT_NONE for another package than the one that is installed. */
+  check(packageDigest: string): void
+}
+
+/**
+ * What counts when a package is run or opened: on a device under deployment the trust root says who is trusted and the director
+ * what is used, whoever asks for what; elsewhere `trust` does, and the grant. Throws as findDeployed does.
+ */
+export async function usableOn(ports: Ports, device: Device, trust: FileRef | null): Promise<Usable> {
+  const deployed = await findDeployed(ports, device)
+  if (deployed === null) return { ...(await readTrust(ports, trust)), check: () => {} }
+  const { slot, packagers } = deployed
+  return {
+    ...trustIn(packagers),
+    check(packageDigest) {
+      if (packageDigest !== slot.package)
+        throw new AppError("DEPLOYMENT_NONE", `${device.name} runs ${slot.release} and no other package`)
+    },
+  }
 }
 
 /** The repositories as the device keeps them, judged now, and the slot by what they say. */

@@ -1,16 +1,15 @@
 /** Everything a ring or a device needs, as one .seal file: packages, grants, signatures, and both repositories (FORMAT 10.6). */
 import { AppError } from "../../contract/errors.ts"
-import type { Device } from "../../contract/schema/keys.ts"
 import type { Exported, ExportRequest } from "../../contract/schema/release.ts"
-import { createDeviceId } from "../../core/policy/device-id.ts"
-import type { Blob } from "../../core/oci/manifest.ts"
+import { binOf, createDeviceId } from "../../core/policy/device-id.ts"
 import { targetFile } from "../../core/policy/deployment.ts"
+import type { Run } from "../../core/policy/words.ts"
 import type { JobContext } from "../jobs.ts"
 import type { PendingFile, Ports } from "../ports.ts"
-import { deviceRepository, lastDirected, type Directed } from "../release/director.ts"
+import { binRepository, lastWords, type Directed } from "../release/director.ts"
 import { findRing } from "../release/rings.ts"
-import { openRelease, type OpenRelease } from "../release/store.ts"
-import { addTrustDocuments, attachBundle, copyPart } from "../seal-copy.ts"
+import { keptIndex, openRelease, type OpenRelease } from "../release/store.ts"
+import { addTrustDocuments, attachBundles, copyParts, layerBytes } from "../seal-copy.ts"
 import { SealWriter } from "../seal-writer.ts"
 import { currentPlan, directorRepository, imageRepository } from "../trust/publish.ts"
 import type { Repository } from "../trust/repository.ts"
@@ -19,11 +18,11 @@ export async function exportSeal(ports: Ports, request: ExportRequest, job: JobC
   await currentPlan(ports)
   const { scope } = request
   const names = scope.kind === "device" ? [scope.device] : (await findRing(ports, scope.ring)).devices
-  const words: { readonly device: Device; readonly word: Directed }[] = []
+  const said = await lastWords(ports)
+  const words: Directed[] = []
   for (const name of names) {
-    const device = await ports.devices.find(name)
-    const word = await lastDirected(ports, createDeviceId(device.recipient))
-    if (word !== null) words.push({ device, word })
+    const word = said.get(createDeviceId((await ports.devices.find(name)).recipient))
+    if (word !== undefined) words.push(word)
   }
   const output = await ports.files.create(request.output.file, {
     replace: request.output.replace,
@@ -31,33 +30,21 @@ export async function exportSeal(ports: Ports, request: ExportRequest, job: JobC
   })
   try {
     const writer = new SealWriter(output)
-    const releases = new Map<string, Directed[]>()
-    for (const { word } of words) {
-      if (word.release === null) continue
-      const list = releases.get(word.release) ?? []
-      list.push(word)
-      releases.set(word.release, list)
-    }
-    const trust = await imageDocuments(imageRepository(ports))
-    const indexes = new Map<string, Blob>()
-    const seen = new Set<string>()
-    for (const [name, list] of releases) {
+    const releases = Map.groupBy(
+      words.flatMap(({ run }) => run ?? []),
+      ({ release }) => release,
+    )
+    for (const [name, runs] of releases) {
       const release = await openRelease(ports, name)
       try {
-        await copyRelease(writer, output, release, list, seen, job)
-        indexes.set(name, release.index)
+        await copyRelease(writer, output, release, runs, job)
       } finally {
         await release.file.close()
       }
     }
-    for (const [index, root] of (await directorRepository(ports).roots()).entries())
-      trust.set(`director/${index + 1}.root.json`, root)
-    await addTrustDocuments(writer, trust)
-    for (const { device, word } of words)
-      await addTrustDocuments(
-        writer,
-        await deviceDocuments(ports, device, indexes.get(word.release ?? "") ?? null),
-      )
+    await addTrustDocuments(writer, await sharedDocuments(ports))
+    for (const bin of new Set(words.map(({ deviceId }) => binOf(deviceId))))
+      await addTrustDocuments(writer, await binDocuments(ports, bin, said.values()))
     await writer.finish()
     job.signal.throwIfAborted()
     await output.commit()
@@ -65,8 +52,8 @@ export async function exportSeal(ports: Ports, request: ExportRequest, job: JobC
       name: ports.files.nameOf(request.output.file),
       bytes: writer.bytes,
       devices: words.length,
-      packages: new Set(words.flatMap(({ word }) => word.package ?? [])).size,
-      expires: words.map(({ word }) => word.expires).sort()[0] ?? null,
+      packages: new Set(words.flatMap(({ run }) => run?.ociManifest ?? [])).size,
+      expires: words.map(({ expires }) => expires).sort()[0] ?? null,
     }
   } finally {
     await output.discard()
@@ -78,49 +65,42 @@ async function copyRelease(
   writer: SealWriter,
   output: PendingFile,
   release: OpenRelease,
-  words: readonly Directed[],
-  seen: Set<string>,
+  runs: readonly Run[],
   job: JobContext,
 ): Promise<void> {
-  const wanted = new Set(words.flatMap((word) => [word.package ?? "", word.grant ?? ""]))
-  const parts = [...release.contents.packages, ...release.contents.grants].filter(
-    ({ digest }) => wanted.has(digest) && !seen.has(digest),
+  const wanted = new Set(runs.flatMap(({ ociManifest, grant }) => [ociManifest, grant]))
+  const parts = [...release.contents.packages, ...release.contents.grants].filter(({ digest }) =>
+    wanted.has(digest),
   )
-  const subjects = new Map(parts.map((part) => [part.digest, part.manifestBlob.descriptor]))
-  for (const part of parts) {
-    await copyPart(writer, output, release.file, part, job.step("copy", part.layer.size))
-    seen.add(part.digest)
-  }
-  for (const bundle of release.bundles) {
-    const subject = subjects.get(bundle.subject)
-    if (subject !== undefined) await attachBundle(writer, subject, bundle)
-  }
+  const control = job.step(`copy ${release.record.name}`, layerBytes(parts))
+  await copyParts(writer, output, release.file, parts, control)
+  await attachBundles(writer, parts, release.bundles)
 }
 
-/** Every root, and the newest of the rest. */
-async function imageDocuments(repository: Repository): Promise<Map<string, Uint8Array>> {
+/** What all devices share: every root of both repositories, and the newest of the rest of the image repository. */
+async function sharedDocuments(ports: Ports): Promise<ReadonlyMap<string, Uint8Array>> {
   const documents = new Map<string, Uint8Array>()
-  for (const [index, root] of (await repository.roots()).entries())
+  const image = imageRepository(ports)
+  for (const [index, root] of (await image.roots()).entries())
     documents.set(`image/${index + 1}.root.json`, root)
-  await addNewest(documents, repository, "image", ["snapshot", "targets", "release-manager"])
+  await addNewest(documents, image, "image", ["snapshot", "targets", "release-manager"])
+  for (const [index, root] of (await directorRepository(ports).roots()).entries())
+    documents.set(`director/${index + 1}.root.json`, root)
   return documents
 }
 
-/** The newest word to a device, and the index of the release it names. */
-async function deviceDocuments(
+/** The newest words to the devices of a bin, and the indexes of the releases they name, whatever the ring. */
+async function binDocuments(
   ports: Ports,
-  device: Device,
-  index: Blob | null,
+  bin: string,
+  words: Iterable<Directed>,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
-  const deviceId = createDeviceId(device.recipient)
   const documents = new Map<string, Uint8Array>()
-  await addNewest(documents, deviceRepository(ports, deviceId), `devices/${deviceId}`, [
-    "snapshot",
-    "targets",
-  ])
-  if (index !== null) {
-    const sha256 = index.descriptor.digest.slice("sha256:".length)
-    documents.set(targetFile({ hashes: { sha256 } }), index.bytes)
+  await addNewest(documents, binRepository(ports, bin), `devices/${bin}`, ["snapshot", "targets"])
+  for (const { deviceId, run } of words) {
+    if (run === null || binOf(deviceId) !== bin) continue
+    const name = targetFile({ hashes: { sha256: run.sha256 } })
+    if (!documents.has(name)) documents.set(name, await keptIndex(ports, run.sha256))
   }
   return documents
 }

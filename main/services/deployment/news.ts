@@ -4,11 +4,11 @@ import type { Device } from "../../contract/schema/keys.ts"
 import type { TrustedKeys } from "../../core/attest/trust.ts"
 import { readSealFile, type SealContents, type SealPart } from "../../core/oci/seal-file.ts"
 import type { Deployment } from "../../core/policy/deployment.ts"
-import { createDeviceId } from "../../core/policy/device-id.ts"
+import { binOf, createDeviceId } from "../../core/policy/device-id.ts"
 import type { JobContext } from "../jobs.ts"
 import { openGrant, readSignatures, wipeGranted } from "../package-access.ts"
 import type { OpenFile, PendingFile, Ports } from "../ports.ts"
-import { addTrustDocuments, attachBundle, copyPart } from "../seal-copy.ts"
+import { addTrustDocuments, attachBundles, copyParts, layerBytes } from "../seal-copy.ts"
 import { SealWriter } from "../seal-writer.ts"
 import type { Repositories } from "./repositories.ts"
 import { sealSources } from "./seal-source.ts"
@@ -49,12 +49,9 @@ export async function newsInSeal(ports: Ports, file: OpenFile, device: Device): 
       // Opening the grant now tells that the device can use what it is about to copy.
       wipeGranted(await openGrant(ports, file, own, device))
       const writer = new SealWriter(output)
-      const control = job.step("copy package", part.layer.size)
-      for (const each of [part, grant]) await copyPart(writer, output, file, each, control)
-      for (const bundle of contents.bundles) {
-        const subject = [part, grant].find(({ digest }) => digest === bundle.subject)
-        if (subject !== undefined) await attachBundle(writer, subject.manifestBlob.descriptor, bundle)
-      }
+      const parts = [part, grant]
+      await copyParts(writer, output, file, parts, job.step("copy package", layerBytes(parts)))
+      await attachBundles(writer, parts, contents.bundles)
       await addTrustDocuments(writer, await trustDocuments(file, contents, deviceId))
       await writer.finish()
       return part.manifestBlob.bytes.length
@@ -70,7 +67,7 @@ async function trustDocuments(
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   const documents = new Map<string, Uint8Array>()
   for (const [name, { entry }] of contents.trust) {
-    if (name.startsWith("devices/") && !name.startsWith(`devices/${deviceId}/`)) continue
+    if (name.startsWith("devices/") && !name.startsWith(`devices/${binOf(deviceId)}/`)) continue
     documents.set(name, Uint8Array.from(await file.read(entry.offset, entry.size)))
   }
   return documents

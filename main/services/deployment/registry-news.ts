@@ -9,13 +9,15 @@ import { readStatement } from "../../core/attest/statement.ts"
 import { parseManifest, type Descriptor } from "../../core/oci/manifest.ts"
 import { MEDIA } from "../../core/oci/media-types.ts"
 import { readSealFile, type AttachedBundle, type SealContents } from "../../core/oci/seal-file.ts"
-import { SHARED_TAG, trustDocuments } from "../../core/oci/trust-manifest.ts"
-import { createDeviceId } from "../../core/policy/device-id.ts"
+import { binTag, SHARED_TAG, trustDocuments } from "../../core/oci/trust-manifest.ts"
+import { binOf, createDeviceId } from "../../core/policy/device-id.ts"
 import type { JobContext } from "../jobs.ts"
 import { openGrant, readSignatures, wipeGranted } from "../package-access.ts"
 import type { Ports, PendingFile } from "../ports.ts"
 import type { Repository } from "../ports/registry.ts"
-import { fetchLayers, readParts, writeManifests, type Part } from "../registry/pull.ts"
+import { readParts, type Part } from "../registry/parts.ts"
+import { withGrants } from "../registry/pull-grants.ts"
+import { fetchLayers, writeManifests } from "../registry/pull.ts"
 import { readDocument, trustRepository } from "../registry/trust-transfer.ts"
 import { SealWriter } from "../seal-writer.ts"
 import type { News, Wanted } from "./news.ts"
@@ -32,7 +34,7 @@ export async function newsInRegistry(
   const deviceId = createDeviceId(device.recipient)
   // In turn: two at once would both be asked to sign in.
   const shared = await trust.manifest(SHARED_TAG)
-  const own = await trust.manifest(deviceId)
+  const own = await trust.manifest(binTag(binOf(deviceId)))
   if (shared === null || own === null)
     throw new AppError("METADATA_MISSING", `${repository.name} has no word to ${device.name}`)
   const documents = new Map([...trustDocuments(shared.bytes), ...trustDocuments(own.bytes)])
@@ -65,14 +67,13 @@ async function copy(
   { deployment, device, trust }: Wanted,
   job: JobContext,
 ): Promise<number> {
-  const named = (digest: string) => [{ mediaType: MEDIA.manifest, digest, size: 0 }]
-  const packages = await readParts(repository, named(deployment.ociManifest), MEDIA.package)
-  const grants = await readParts(repository.below("grants"), named(deployment.grant), MEDIA.grant)
+  const packages = await readParts(repository, [deployment.ociManifest], MEDIA.package)
+  const parts = await withGrants(packages, repository.below("grants"), [deployment.grant])
   // Signatures are small: nobody makes the device fetch a payload that no packager signed.
-  readSignatures(toContents(packages, grants), trust, ports.now())
+  readSignatures(toContents(parts), trust, ports.now())
   const writer = new SealWriter(output)
-  await fetchLayers(writer, [...packages, ...grants], job)
-  await writeManifests(writer, [...packages, ...grants])
+  await fetchLayers(writer, parts, job)
+  await writeManifests(writer, parts)
   await writer.finish()
   const written = {
     size: writer.bytes,
@@ -84,17 +85,18 @@ async function copy(
 }
 
 /** What signatures are judged by; where the layers lie is not known yet. */
-function toContents(packages: readonly Part[], grants: readonly Part[]): SealContents {
+function toContents(parts: readonly Part[]): SealContents {
   const entry = { name: "", offset: 0, size: 0 }
-  const toPart = ({ blob, layer }: Part) => ({
+  const sealed = parts.map(({ blob, layer }) => ({
     digest: blob.descriptor.digest,
     manifest: parseManifest(blob.bytes),
     manifestBlob: blob,
     layer,
     entry,
-  })
-  const bundles = [...packages, ...grants].flatMap((part) => part.bundles.map((each) => toBundle(part, each)))
-  return { packages: packages.map(toPart), grants: grants.map(toPart), bundles, trust: new Map() }
+  }))
+  const ofType = (type: string) => sealed.filter(({ manifest }) => manifest.artifactType === type)
+  const bundles = parts.flatMap((part) => part.bundles.map((each) => toBundle(part, each)))
+  return { packages: ofType(MEDIA.package), grants: ofType(MEDIA.grant), bundles, trust: new Map() }
 }
 
 function toBundle({ blob }: Part, { content }: Part["bundles"][number]): AttachedBundle {

@@ -1,3 +1,4 @@
+import { binOf } from "../../core/policy/device-id.ts"
 import type { MetadataSource } from "../../core/tuf/client.ts"
 
 /** The two TUF repositories a device follows. */
@@ -14,7 +15,7 @@ export function repositoriesIn(read: MetadataSource["read"], deviceId: string): 
     },
     director: {
       read: async (name, maxBytes) =>
-        read(ROOT.test(name) ? `director/${name}` : `devices/${deviceId}/${name}`, maxBytes),
+        read(ROOT.test(name) ? `director/${name}` : `devices/${binOf(deviceId)}/${name}`, maxBytes),
     },
   }
 }

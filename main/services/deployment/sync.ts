@@ -144,7 +144,7 @@ async function take(
   const clockFloor = raisedFloor(
     ports,
     state.clockFloor,
-    judged.head.issuedAt,
+    judged.word.issuedAt,
     judged.deployment?.expires ?? judged.director.timestamp.signed.expires,
   )
   const { deployment } = judged

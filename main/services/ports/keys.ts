@@ -31,6 +31,10 @@ export interface KeyStore {
     /** Whether the key gets a passphrase of its own. */
     readonly passphrase: boolean
   }): Promise<{ readonly key: Key; readonly chain: readonly Uint8Array[] }>
+  /** Keeps certificates with a signing key, DER, its own first, in the place of those it had. Whether they fit is the caller's to judge. */
+  attach(key: Key, chain: readonly Uint8Array[]): Promise<void>
+  /** The certificates kept with a key, DER, its own first. */
+  chain(key: Key): Promise<readonly Uint8Array[]>
   list(): Promise<readonly Key[]>
   /** Throws KEY_NOT_FOUND. Without a purpose a signing key goes first, then a device key. */
   find(name: string, purpose?: Key["purpose"]): Promise<Key>

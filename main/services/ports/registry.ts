@@ -42,6 +42,12 @@ export interface StoredManifest extends Blob {
   readonly descriptor: Descriptor
 }
 
+/** A manifest and the tag that is to point at it, or none. */
+export interface TaggedManifest {
+  readonly manifest: Blob
+  readonly tag: string | null
+}
+
 /** A manifest attached to another one. `artifactType` comes from the manifest itself, not from an index. */
 export interface Referrer {
   readonly descriptor: Descriptor
@@ -85,6 +91,8 @@ export interface Repository {
    * among the referrers of its subject, by the registry or by the index under the fallback tag, however many write at once.
    */
   putManifest(manifest: Blob, tag: string | null): Promise<void>
+  /** The same for many: what is listed in one place, such as the bundles of one subject, is written there once. */
+  putManifests(manifests: readonly TaggedManifest[]): Promise<void>
   /** Sorted. */
   tags(): Promise<readonly string[]>
   /** Manifests attached to `digest`, oldest first. */

@@ -10,7 +10,7 @@ import { trustKey } from "../../core/tuf/key.ts"
 import type { FileRef } from "../../contract/schema/base.ts"
 import type { JobContext } from "../jobs.ts"
 import type { OpenFile, Ports } from "../ports.ts"
-import { attachBundle, copyPart } from "../seal-copy.ts"
+import { attachBundles, copyParts, layerBytes } from "../seal-copy.ts"
 import { SealWriter } from "../seal-writer.ts"
 import { chooseSigningKey } from "../signing.ts"
 import { currentPlan } from "../trust/publish.ts"
@@ -57,14 +57,9 @@ async function copyAll(
   job: JobContext,
 ): Promise<void> {
   const contents = await readSealFile(file)
-  const control = job.step(`copy ${file.name}`, file.size)
   const parts = [...contents.packages, ...contents.grants]
-  for (const part of parts) await copyPart(writer, output, file, part, control)
-  const subjects = new Map(parts.map((part) => [part.digest, part.manifestBlob.descriptor]))
-  for (const bundle of contents.bundles) {
-    const subject = subjects.get(bundle.subject)
-    if (subject !== undefined) await attachBundle(writer, subject, bundle)
-  }
+  await copyParts(writer, output, file, parts, job.step(`copy ${file.name}`, layerBytes(parts)))
+  await attachBundles(writer, parts, contents.bundles)
 }
 
 /** One person's signature under a release. Throws ROLE_MISSING unless the trust root lets the key approve. */

@@ -1,15 +1,11 @@
-/** The director's word to each device: made for a whole ring in one step, signed by a key that signs alone. */
-import { z } from "zod"
-import { createDeviceId } from "../../core/policy/device-id.ts"
-import {
-  deploymentTargetSchema,
-  toDeployment,
-  type Deployment,
-  type DeploymentTarget,
-} from "../../core/policy/deployment.ts"
-import { releasePath } from "../../core/policy/release.ts"
+/**
+ * The director's words to devices, signed by a key that signs alone: one document for all devices of a bin, so that a ring of
+ * a thousand is told in sixteen. Whoever is not told anything new keeps his word and his counter.
+ */
+import { BINS, binOf, createDeviceId } from "../../core/policy/device-id.ts"
+import { readWords, toWords, type Run, type Word } from "../../core/policy/words.ts"
 import { toSnapshot, toTimestamp } from "../../core/tuf/fresh.ts"
-import { parseMetadata } from "../../core/tuf/metadata.ts"
+import { parseMetadata, type MetadataByKind } from "../../core/tuf/metadata.ts"
 import { expiryAfter, type TrustPlan } from "../../core/tuf/plan.ts"
 import { toMetadataBytes } from "../../core/tuf/signing.ts"
 import { logAct } from "../log/trust-log.ts"
@@ -19,48 +15,68 @@ import { ownKeys, signAlone, type OwnKeys } from "../trust/own-keys.ts"
 import { currentPlan } from "../trust/publish.ts"
 import { Repository } from "../trust/repository.ts"
 
-/** Words that are signed and written at a time. */
-export const AT_ONCE = 16
+/** Bins that are signed and written at a time. */
+const BINS_AT_ONCE = 4
 
-/** What a device is told; `release` null: to run nothing. */
+/** What a device is told; `run` null: to run nothing. */
 export interface Order {
-  readonly recipient: string
+  readonly deviceId: string
   readonly ring: string
-  readonly target: {
-    readonly release: string
-    readonly length: number
-    readonly sha256: string
-    readonly custom: Omit<DeploymentTarget, "deviceId" | "encryption">
-  } | null
+  readonly run: Run | null
 }
 
-export function deviceRepository(ports: Ports, deviceId: string): Repository {
-  return new Repository(ports.documents, `tuf/devices/${deviceId}`)
+export function binRepository(ports: Ports, bin: string): Repository {
+  return new Repository(ports.documents, `tuf/devices/${bin}`)
 }
 
-/** Signs and keeps the next word to one device; its counter is its version. Returns until when it holds. */
-export async function direct(ports: Ports, plan: TrustPlan, own: OwnKeys, order: Order): Promise<string> {
-  const deviceId = createDeviceId(order.recipient)
-  const repository = deviceRepository(ports, deviceId)
-  const version = (await repository.timestampVersion()) + 1
-  const now = ports.now()
-  const expires = expiryAfter(now, plan.offlineDays)
-  const head = { deviceId, counter: version, ring: order.ring, issuedAt: now.toISOString() }
-  const encryption = { format: "age-encryption.org/v1", recipient: order.recipient } as const
-  const target =
-    order.target === null
-      ? null
-      : { ...order.target, custom: { ...order.target.custom, deviceId, encryption } }
+/**
+ * Signs and keeps the next word to each of these devices, whose counter grows by one; those of a bin at once. Returns until when
+ * the words hold, `""` when there were none. `told`: called with how many devices were told so far.
+ */
+export async function direct(
+  ports: Ports,
+  plan: TrustPlan,
+  own: OwnKeys,
+  orders: readonly Order[],
+  told: (devices: number) => void = () => {},
+): Promise<string> {
+  const expires = expiryAfter(ports.now(), plan.offlineDays)
+  const bins = Map.groupBy(orders, ({ deviceId }) => binOf(deviceId))
+  let done = 0
+  await inParallel([...bins], BINS_AT_ONCE, async ([bin, some]) => {
+    await directBin(ports, plan, own, bin, some, expires)
+    done += some.length
+    told(done)
+  })
+  return orders.length === 0 ? "" : expires
+}
+
+async function directBin(
+  ports: Ports,
+  plan: TrustPlan,
+  own: OwnKeys,
+  bin: string,
+  orders: readonly Order[],
+  expires: string,
+): Promise<void> {
+  const repository = binRepository(ports, bin)
+  const before = await repository.timestampVersion()
+  const words = new Map(await wordsAt(repository, before))
+  const issuedAt = ports.now().toISOString()
+  for (const order of orders) {
+    const counter = (words.get(order.deviceId)?.counter ?? 0) + 1
+    words.set(order.deviceId, { ...order, counter, issuedAt })
+  }
+  const version = before + 1
   const sign = async (signed: Parameters<typeof toMetadataBytes>[0]) =>
     toMetadataBytes(signed, await signAlone(ports, own, plan.roles.director, signed))
-  const targets = await sign(toDeployment(head, target, version, expires))
+  const targets = await sign(toWords([...words.values()], version, expires))
   const snapshot = await sign(toSnapshot([{ role: "targets", version, bytes: targets }], version, expires))
   const timestamp = await sign(toTimestamp({ version, bytes: snapshot }, version, expires))
   await repository.write(`${version}.targets.json`, targets)
   await repository.write(`${version}.snapshot.json`, snapshot)
-  // The timestamp last: until then a reader sees the word before.
+  // The timestamp last: until then a reader sees the words before.
   await repository.write("timestamp.json", timestamp)
-  return expires
 }
 
 /**
@@ -73,81 +89,70 @@ export async function redirectFleet(ports: Ports): Promise<number> {
   const own = await ownKeys(ports)
   const { director } = plan.roles
   if (director.keys.filter(({ keyId }) => own.has(keyId)).length < director.threshold) return 0
-  let told = 0
-  await inParallel(await ports.devices.list(), AT_ONCE, async ({ recipient }) => {
-    const deviceId = createDeviceId(recipient)
-    const word = await directedAt(ports, deviceId, await deviceRepository(ports, deviceId).timestampVersion())
-    if (word === null) return
-    await direct(ports, plan, own, { recipient, ring: word.ring, target: word.target })
-    told += 1
-  })
+  const known = await knownDevices(ports)
+  const orders = [...(await lastWords(ports)).values()].filter(({ deviceId }) => known.has(deviceId))
+  await direct(ports, plan, own, orders)
+  const told = orders.length
   if (told > 0) await logAct(ports, { act: "direct", what: `${told} devices told again`, digests: [] })
   return told
 }
 
-const targetSchema = z.looseObject({
-  length: z.number(),
-  hashes: z.looseObject({ sha256: z.string() }),
-  custom: deploymentTargetSchema,
-})
-const signedSchema = z.looseObject({
-  targets: z.record(z.string(), targetSchema),
-  "x-sealwright-deployment": z.looseObject({ counter: z.number(), ring: z.string() }),
-})
+async function knownDevices(ports: Ports): Promise<ReadonlySet<string>> {
+  return new Set((await ports.devices.list()).map(({ recipient }) => createDeviceId(recipient)))
+}
 
-/** What a device was told last. */
-export interface Directed extends Pick<Deployment, "counter" | "ring"> {
-  readonly release: string | null
-  readonly package: string | null
-  readonly grant: string | null
+/** What a device was told last, and until when that holds. */
+export interface Directed extends Word {
   readonly expires: string
-  /** What it takes to say the same again. */
-  readonly target: Order["target"]
 }
 
 export async function lastDirected(ports: Ports, deviceId: string): Promise<Directed | null> {
-  return directedAt(ports, deviceId, await deviceRepository(ports, deviceId).timestampVersion())
+  return (await lastWordsOf(ports, binOf(deviceId))).get(deviceId) ?? null
 }
 
-/** Words before the last whose receipts are still looked for. */
-const WORDS_BACK = 8
+/** The last word to every device that ever heard one, by device. */
+export async function lastWords(ports: Ports): Promise<ReadonlyMap<string, Directed>> {
+  const found = new Map<string, Directed>()
+  for (const bin of BINS) for (const [id, word] of await lastWordsOf(ports, bin)) found.set(id, word)
+  return found
+}
 
-/** Grants a device was sent to lately, each once, the newest first. */
-export async function grantsOf(ports: Ports, deviceId: string): Promise<readonly string[]> {
-  const last = await deviceRepository(ports, deviceId).timestampVersion()
-  const grants = new Set<string>()
-  for (let version = last; version > Math.max(0, last - WORDS_BACK); version -= 1) {
-    const grant = (await directedAt(ports, deviceId, version))?.grant
-    if (grant !== undefined && grant !== null) grants.add(grant)
+async function lastWordsOf(ports: Ports, bin: string): Promise<ReadonlyMap<string, Directed>> {
+  const repository = binRepository(ports, bin)
+  const signed = await targetsAt(repository, await repository.timestampVersion())
+  if (signed === null) return new Map()
+  const { expires } = signed
+  return new Map([...readWords(signed)].map(([id, word]) => [id, { ...word, expires }]))
+}
+
+/** Versions of a bin before the last whose grants may still have receipts. */
+const VERSIONS_BACK = 16
+
+/** By device: the grants it was sent to lately, each once, the newest first. */
+export async function grantsSent(ports: Ports): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, Set<string>>()
+  for (const bin of BINS) {
+    const repository = binRepository(ports, bin)
+    const last = await repository.timestampVersion()
+    for (let version = last; version > Math.max(0, last - VERSIONS_BACK); version -= 1) {
+      for (const [deviceId, { run }] of await wordsAt(repository, version)) {
+        if (run === null) continue
+        const grants = found.get(deviceId) ?? new Set()
+        found.set(deviceId, grants.add(run.grant))
+      }
+    }
   }
-  return [...grants]
+  return new Map([...found].map(([deviceId, grants]) => [deviceId, [...grants]]))
 }
 
-async function directedAt(ports: Ports, deviceId: string, version: number): Promise<Directed | null> {
-  const repository = deviceRepository(ports, deviceId)
+async function wordsAt(repository: Repository, version: number): Promise<ReadonlyMap<string, Word>> {
+  const signed = await targetsAt(repository, version)
+  return signed === null ? new Map() : readWords(signed)
+}
+
+type SignedTargets = MetadataByKind["targets"]["signed"]
+
+async function targetsAt(repository: Repository, version: number): Promise<SignedTargets | null> {
   const bytes = version === 0 ? null : await repository.read(`${version}.targets.json`)
-  if (bytes === null) return null
-  const { signed } = parseMetadata("targets", bytes, "the deployment")
-  const { targets, "x-sealwright-deployment": head } = signedSchema.parse(signed.toJSON())
-  const [entry] = Object.entries(targets)
-  return {
-    counter: head.counter,
-    ring: head.ring,
-    release: entry === undefined ? null : entry[0].slice(releasePath("").length),
-    package: entry?.[1].custom.ociManifest ?? null,
-    grant: entry?.[1].custom.grant ?? null,
-    expires: signed.expires,
-    target: entry === undefined ? null : toTarget(...entry),
-  }
-}
-
-function toTarget(path: string, entry: z.infer<typeof targetSchema>): Order["target"] {
-  const { deviceId, encryption, ...custom } = entry.custom
-  void [deviceId, encryption]
-  return {
-    release: path.slice(releasePath("").length),
-    length: entry.length,
-    sha256: entry.hashes.sha256,
-    custom,
-  }
+  return bytes === null ? null : parseMetadata("targets", bytes, "the words to devices").signed
 }

@@ -20,7 +20,7 @@ import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
 import { findPlan } from "../trust/publish.ts"
 import type { Repository } from "../ports/registry.ts"
-import { grantsOf, lastDirected } from "./director.ts"
+import { grantsSent, lastWords, type Directed } from "./director.ts"
 
 type Receipt = z.infer<typeof receiptSchema>
 
@@ -79,8 +79,9 @@ export async function collectReceipts(ports: Ports, repository: Repository): Pro
   const names = await deviceNames(ports)
   const grants = repository.below("grants")
   const receipts: Imported["receipts"] = []
+  const sent = await grantsSent(ports)
   for (const deviceId of names.keys()) {
-    for (const grant of await grantsOf(ports, deviceId)) {
+    for (const grant of sent.get(deviceId) ?? []) {
       for (const found of await attachedReceipts(grants, grant))
         receipts.push(await takeReceipt(ports, found, { trust, names, deviceId }))
     }
@@ -161,9 +162,10 @@ async function readReceiptBlob(grants: Repository, digest: Digest): Promise<Uint
 
 export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
   const status: FleetDevice[] = []
+  const words = await lastWords(ports)
   for (const { name, recipient } of await ports.devices.list()) {
     const deviceId = createDeviceId(recipient)
-    const word = await lastDirected(ports, deviceId)
+    const word = words.get(deviceId) ?? null
     const receipts = await receiptsOf(ports, deviceId)
     const last = receipts.at(-1)
     const lastGood = receipts.findLast(({ result }) => result === "committed")
@@ -171,7 +173,7 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
     status.push({
       device: name,
       ring: word?.ring ?? null,
-      wanted: word?.release ?? null,
+      wanted: word?.run?.release ?? null,
       counter: word?.counter ?? 0,
       running: lastGood?.release ?? null,
       state: stateOf(word, last, lastGood),
@@ -188,14 +190,14 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
 }
 
 function stateOf(
-  word: Awaited<ReturnType<typeof lastDirected>>,
+  word: Directed | null,
   last: Receipt | undefined,
   lastGood: Receipt | undefined,
 ): FleetDevice["state"] {
-  if (word === null || word.release === null) return "nothing directed"
+  if (word === null || word.run === null) return "nothing directed"
   if (last === undefined) return "no receipt"
   if (last.result !== "committed") return "failed"
-  return lastGood?.release === word.release ? "current" : "behind"
+  return lastGood?.release === word.run.release ? "current" : "behind"
 }
 
 /** Known device, its own signature, and about itself (Uptane, receipt checks). */

@@ -2,6 +2,7 @@
 import { AppError } from "../../contract/errors.ts"
 import type { Published, Revoke, Revoked } from "../../contract/schema/release.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
+import type { Run } from "../../core/policy/words.ts"
 import type { TrustPlan } from "../../core/tuf/plan.ts"
 import { issuedFor } from "../issued-grants.ts"
 import type { JobContext } from "../jobs.ts"
@@ -10,7 +11,7 @@ import type { Ports } from "../ports.ts"
 import { changeTrust } from "../trust/change.ts"
 import { ownKeys } from "../trust/own-keys.ts"
 import { currentPlan } from "../trust/publish.ts"
-import { AT_ONCE, direct, lastDirected, type Order } from "./director.ts"
+import { direct, lastDirected, type Order } from "./director.ts"
 import { judgeGates } from "./gates.ts"
 import { findRing } from "./rings.ts"
 import {
@@ -20,7 +21,7 @@ import {
   signReleases,
   type SignedRelease,
 } from "./signed-releases.ts"
-import { findRelease, keepRelease, openRelease, type OpenRelease } from "./store.ts"
+import { findRelease, keepIndex, keepRelease, openRelease, type OpenRelease } from "./store.ts"
 
 export function publishTitle(name: string): string {
   return `release ${name}`
@@ -45,17 +46,18 @@ export async function publishRelease(
     const orders = await ordersFor(ports, release, ring, devices)
     const signed = await signRelease(ports, plan, release)
     const own = await ownKeys(ports)
+    await keepIndex(ports, release.index)
     const control = job.step(`direct ${ring}`, orders.length, "rows")
-    let expires = ""
-    for (let done = 0; done < orders.length; done += AT_ONCE) {
-      job.signal.throwIfAborted()
-      const batch = orders.slice(done, done + AT_ONCE)
-      const until = await Promise.all(
-        batch.map(async (order) => direct(ports, plan, own, withRelease(order, signed))),
-      )
-      expires = until.at(-1) ?? expires
-      control.progress(done + batch.length)
-    }
+    const expires = await direct(
+      ports,
+      plan,
+      own,
+      orders.map((order) => withRelease(order, signed)),
+      (told) => {
+        job.signal.throwIfAborted()
+        control.progress(told)
+      },
+    )
     await logAct(ports, {
       act: "publish",
       what: `${name} to ${ring}, ${orders.length} devices`,
@@ -121,9 +123,9 @@ export async function revoke(ports: Ports, request: Revoke): Promise<Revoked> {
     return { what: `key ${request.key}`, pending }
   }
   if (request.kind === "device") {
-    const { recipient } = await ports.devices.find(request.name)
-    const before = await lastDirected(ports, createDeviceId(recipient))
-    await direct(ports, plan, await ownKeys(ports), { recipient, ring: before?.ring ?? "", target: null })
+    const deviceId = createDeviceId((await ports.devices.find(request.name)).recipient)
+    const ring = (await lastDirected(ports, deviceId))?.ring ?? ""
+    await direct(ports, plan, await ownKeys(ports), [{ deviceId, ring, run: null }])
     await logAct(ports, { act: "revoke", what: "one device runs nothing from now on", digests: [] })
     return { what: `device ${request.name}`, pending: null }
   }
@@ -168,11 +170,9 @@ async function signRelease(ports: Ports, plan: TrustPlan, release: OpenRelease):
   return made
 }
 
-type OpenOrder = Omit<Order, "target"> & { readonly grant: GrantFor }
-interface GrantFor {
-  readonly package: string
-  readonly grant: string
-  readonly policy: NonNullable<Order["target"]>["custom"]["policy"]
+/** The part of an order that the release does not say. */
+interface OpenOrder extends Omit<Order, "run"> {
+  readonly grant: Pick<Run, "ociManifest" | "grant" | "policy">
 }
 
 async function ordersFor(
@@ -181,7 +181,7 @@ async function ordersFor(
   ring: string,
   devices: readonly string[],
 ): Promise<readonly OpenOrder[]> {
-  const grants = new Map<string, GrantFor>()
+  const grants = new Map<string, OpenOrder["grant"]>()
   for (const { digest } of release.contents.packages) {
     for (const {
       grant,
@@ -189,38 +189,24 @@ async function ordersFor(
       policy: { firewall, ...policy },
     } of await issuedFor(ports, digest)) {
       void firewall
-      grants.set(device, { package: digest, grant, policy })
+      grants.set(device, { ociManifest: digest, grant, policy })
     }
   }
-  const orders: OpenOrder[] = []
-  for (const device of devices) {
+  const recipients = new Map((await ports.devices.list()).map(({ name, recipient }) => [name, recipient]))
+  return devices.map((device) => {
     const grant = grants.get(device)
     if (grant === undefined)
       throw new AppError(
         "PACKAGE_NOT_FOR_DEVICE",
         `release ${release.record.name} has no grant for ${device}`,
       )
-    const { recipient } = await ports.devices.find(device)
-    orders.push({ recipient, ring, grant })
-  }
-  return orders
+    const recipient = recipients.get(device)
+    if (recipient === undefined) throw new AppError("DEVICE_NOT_FOUND", `there is no device ${device}`)
+    return { deviceId: createDeviceId(recipient), ring, grant }
+  })
 }
 
 function withRelease({ grant, ...order }: OpenOrder, signed: SignedRelease): Order {
   const { name, length, sha256, releaseCounter, hardwareIds } = signed
-  return {
-    ...order,
-    target: {
-      release: name,
-      length,
-      sha256,
-      custom: {
-        releaseCounter,
-        hardwareIds,
-        ociManifest: grant.package,
-        grant: grant.grant,
-        policy: grant.policy,
-      },
-    },
-  }
+  return { ...order, run: { ...grant, release: name, length, sha256, releaseCounter, hardwareIds } }
 }

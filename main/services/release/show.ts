@@ -5,7 +5,7 @@ import type { ValidationPredicate } from "../../core/policy/release.ts"
 import { issuedFor, type IssuedGrant } from "../issued-grants.ts"
 import type { Ports } from "../ports.ts"
 import { currentPlan } from "../trust/publish.ts"
-import { lastDirected } from "./director.ts"
+import { lastWords } from "./director.ts"
 import { judgeGates } from "./gates.ts"
 import { publishTitle } from "./publish.ts"
 import { pendingFor, signedReleases, type SignedReleases } from "./signed-releases.ts"
@@ -25,11 +25,12 @@ export async function allReleases(ports: Ports): Promise<Release[]> {
 /** Rings that run each release now, from the director's words to the devices of this workspace. */
 async function directed(ports: Ports): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const rings = new Map<string, Set<string>>()
+  const words = await lastWords(ports)
   for (const { recipient } of await ports.devices.list()) {
-    const word = await lastDirected(ports, createDeviceId(recipient))
-    if (word?.release === undefined || word.release === null) continue
-    const found = rings.get(word.release) ?? new Set()
-    rings.set(word.release, found.add(word.ring))
+    const word = words.get(createDeviceId(recipient))
+    if (word === undefined || word.run === null) continue
+    const found = rings.get(word.run.release) ?? new Set()
+    rings.set(word.run.release, found.add(word.ring))
   }
   return rings
 }

@@ -67,6 +67,23 @@ export async function openRelease(ports: Ports, name: string): Promise<OpenRelea
   }
 }
 
+/** Keeps the index of a release where exports find it without opening the release: words to other rings name it too. */
+export async function keepIndex(ports: Ports, { descriptor, bytes }: Blob): Promise<void> {
+  await ports.documents.write(indexName(descriptor.digest.slice("sha256:".length)), bytes)
+}
+
+/** Throws METADATA_MISSING. */
+export async function keptIndex(ports: Ports, sha256: string): Promise<Uint8Array> {
+  const bytes = await ports.documents.read(indexName(sha256))
+  if (bytes === null)
+    throw new AppError("METADATA_MISSING", `the index ${sha256.slice(0, 12)}… of a release is missing`)
+  return bytes
+}
+
+function indexName(sha256: string): string {
+  return `tuf/targets/${sha256}`
+}
+
 /** Keeps a bundle about a release or one of its packages; the same one twice is kept once. Throws SIGNATURE_MISMATCH for another subject. */
 export async function attach(ports: Ports, release: OpenRelease, bytes: Uint8Array): Promise<void> {
   const subjects = new Set([

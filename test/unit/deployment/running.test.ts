@@ -3,6 +3,7 @@ import { copyFileSync, readdirSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
+import { createDeviceId } from "../../../main/core/policy/device-id.ts"
 import { direct } from "../../../main/services/release/director.ts"
 import { ownKeys } from "../../../main/services/trust/own-keys.ts"
 import { currentPlan } from "../../../main/services/trust/publish.ts"
@@ -29,6 +30,19 @@ const runOn = async (fleet: Fleet, file: string | null, output: string | null = 
   )
 }
 
+/** The plaintext, which a device gives out on the same terms. */
+const openOn = async (fleet: Fleet, file: string) => {
+  const { engine } = fleet.device()
+  return followJob(
+    await engine.open({
+      file: await engine.files.refer({ path: file }),
+      device: "press-07",
+      trust: null,
+      output: { file: await engine.files.refer({ path: fleet.shop.at("plain.onnx") }), replace: true },
+    }),
+  )
+}
+
 describe("a device under deployment", () => {
   test("runs what it installed, and no other package that was made for it", async () => {
     const fleet = await Fleet.open(temporaryFolder(), { runtime: "real" })
@@ -39,14 +53,18 @@ describe("a device under deployment", () => {
     const file = await fleet.export("r1.seal")
     await fleet.provision(file)
     await expect(runOn(fleet, file)).toFailWithCode("SLOT_EMPTY")
+    await expect(openOn(fleet, file)).toFailWithCode("SLOT_EMPTY")
     await fleet.sync(file)
     await fleet.install()
     expect((await runOn(fleet, null)).rows).toBeGreaterThan(0)
     await fleet.commit()
     expect((await runOn(fleet, file)).rows).toBeGreaterThan(0)
     await expect(runOn(fleet, other)).toFailWithCode("DEPLOYMENT_NONE")
+    expect((await openOn(fleet, file)).files).toHaveLength(1)
+    await expect(openOn(fleet, other)).toFailWithCode("DEPLOYMENT_NONE")
     fleet.shop.later({ days: 31 })
     await expect(runOn(fleet, file)).toFailWithCode("METADATA_EXPIRED")
+    await expect(openOn(fleet, file)).toFailWithCode("METADATA_EXPIRED")
   })
 
   test("stops running a package that was revoked, and everything when it is revoked itself", async () => {
@@ -57,6 +75,7 @@ describe("a device under deployment", () => {
     await engine.release.revoke({ kind: "package", digest: packages[0] ?? "" })
     await expect(fleet.sync(await fleet.export("revoked.seal"))).toFailWithCode("PACKAGE_REVOKED")
     await expect(runOn(fleet, file)).toFailWithCode("PACKAGE_REVOKED")
+    await expect(openOn(fleet, file)).toFailWithCode("PACKAGE_REVOKED")
     await engine.release.revoke({ kind: "device", name: "press-07" })
     await fleet.sync(await fleet.export("nothing.seal"))
     await expect(runOn(fleet, file)).toFailWithCode("DEPLOYMENT_NONE")
@@ -115,8 +134,8 @@ describe("a director with a new key", () => {
       incoming: null,
       slots: { a: { release: "r1", counter: 2, state: "good" } },
     })
-    const { recipient } = await ports.devices.find("press-07")
-    await direct(ports, plan, before, { recipient, ring: "pilot", target: null })
+    const deviceId = createDeviceId((await ports.devices.find("press-07")).recipient)
+    await direct(ports, plan, before, [{ deviceId, ring: "pilot", run: null }])
     await expect(fleet.sync(await fleet.export("old-key.seal"))).toFailWithCode("METADATA_UNSIGNED")
   })
 

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest"
 import { parseChallenge } from "../../../main/platform/registry/challenge.ts"
 import { credentialFiles } from "../../../main/platform/registry/credentials.ts"
 import { parseRetryAfter } from "../../../main/platform/registry/retry.ts"
+import { tokenServerFile } from "../../../main/platform/registry/token-servers.ts"
 import { faultyRegistry, listen } from "../../support/faulty-registry.ts"
 import { openRemote } from "../../support/registry-client.ts"
 import { temporaryFolder } from "../../support/workspace.ts"
@@ -138,6 +139,61 @@ describe("a registry with tokens", () => {
     await expect(repository.tags()).toFailWithCode("REGISTRY_UNAUTHORIZED")
     expect(await repository.tags()).toEqual([])
     expect(issued).toHaveLength(2)
+  })
+
+  test("is not asked in vain by a process that knows its token server from another one", async () => {
+    const { registry, issued } = await tokenRegistry(() => ({ token: "good", expires_in: 300 }))
+    const file = path.join(temporaryFolder(), "token-servers.json")
+    const open = () =>
+      openRemote(`${registry.host}/press`, { credential: PASSWORD, tokenServers: tokenServerFile(file) })
+    await open().tags()
+    const repository = open()
+    await Promise.all([repository.tags(), repository.tags()])
+    expect(registry.asked.map(({ headers }) => headers["authorization"])).toEqual([
+      undefined,
+      "Bearer good",
+      "Bearer good",
+      "Bearer good",
+    ])
+    expect(issued.map(({ authorization }) => authorization)).toEqual([BASIC, BASIC])
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(readFileSync(file, "utf8")).not.toMatch(/good|press:|s3cret/)
+  })
+
+  test.each([
+    ["is gone", "http://127.0.0.1:1/token"],
+    ["is no address", "nowhere"],
+    ["is another kind", "ftp://127.0.0.1/"],
+  ])("is asked where its token server is when the one that is remembered %s", async (_what, realm) => {
+    const { registry, issued } = await tokenRegistry(() => ({ token: "good", expires_in: 300 }))
+    const tokenServers = tokenServerFile(path.join(temporaryFolder(), "token-servers.json"))
+    await tokenServers.keep(`http://${registry.host}`, { kind: "bearer", realm, service: null, scope: null })
+    const repository = openRemote(`${registry.host}/press`, { credential: PASSWORD, tokenServers })
+    expect(await repository.tags()).toEqual([])
+    expect(issued).toHaveLength(1)
+    expect((await tokenServers.find(`http://${registry.host}`))?.realm).toBe(
+      `${issued[0]?.url.origin ?? ""}/token`,
+    )
+  })
+
+  test("keeps its password when the token server that is remembered has no TLS and the registry has", async () => {
+    const asked: string[] = []
+    const host = await listen(
+      createServer((request, response) => {
+        asked.push(request.url ?? "")
+        response.writeHead(500).end()
+      }),
+    )
+    const tokenServers = tokenServerFile(path.join(temporaryFolder(), "token-servers.json"))
+    await tokenServers.keep(`https://${host}`, {
+      kind: "bearer",
+      realm: `http://${host}/token`,
+      service: null,
+      scope: null,
+    })
+    const options = { credential: PASSWORD, tokenServers, plainHttp: false } as const
+    await expect(openRemote(`${host}/press`, options).tags()).toFailWithCode("REGISTRY_TLS")
+    expect(asked).toEqual([])
   })
 
   test("is asked for both repositories when a blob is mounted", async () => {

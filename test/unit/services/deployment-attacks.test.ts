@@ -1,21 +1,20 @@
 /** TUF's list of attacks against a device that only ever sees files; each is named by the code of its refusal. */
-import { sign } from "node:crypto"
 import { cpSync, readFileSync, rmSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
-import type { Key } from "../../../main/contract/schema/keys.ts"
-import { createDeviceId } from "../../../main/core/policy/device-id.ts"
+import { binOf, createDeviceId } from "../../../main/core/policy/device-id.ts"
 import { judgeDeployment, type DeviceFacts, type Floors } from "../../../main/core/policy/deployment.ts"
+import type { Run } from "../../../main/core/policy/words.ts"
 import type { MetadataSource } from "../../../main/core/tuf/client.ts"
 import { readSealFile } from "../../../main/core/oci/seal-file.ts"
 import { sourceOf } from "../../../main/core/bytes/source.ts"
 import { sealSources } from "../../../main/services/deployment/seal-source.ts"
-import type { Documents } from "../../../main/services/ports/documents.ts"
 import type { RollbackFloors } from "../../../main/services/ports/floors.ts"
-import { direct, deviceRepository, lastDirected } from "../../../main/services/release/director.ts"
+import { direct, lastDirected } from "../../../main/services/release/director.ts"
 import { ownKeys } from "../../../main/services/trust/own-keys.ts"
 import { currentPlan } from "../../../main/services/trust/publish.ts"
+import { nextWords } from "../../support/old-words.ts"
 import { Fleet } from "../../support/shop.ts"
 import { temporaryFolder } from "../../support/workspace.ts"
 
@@ -48,28 +47,8 @@ describe("a device refuses", () => {
 
   test("1,000 old but valid manifests, with everything but the counter forgotten", async () => {
     const { fleet, facts, deviceId } = await published()
-    // In memory: what is tried is the verdict, and a thousand words to disk would be waited for.
-    const { ports: desk, workspace } = fleet.desk
-    const pem = readFileSync(path.join(workspace, "keys", "signing", "desk.pem"))
-    const keys = {
-      ...desk.keys,
-      sign: async (_key: Key, message: Uint8Array) => sign("sha256", message, pem),
-    }
-    const ports = { ...desk, keys, documents: await inMemory(desk.documents, deviceId) }
-    const plan = await currentPlan(ports)
-    const own = await ownKeys(ports)
-    const { recipient } = await ports.devices.find("press-07")
-    const repository = deviceRepository(ports, deviceId)
-    const words: Map<string, Uint8Array>[] = []
-    for (let count = 0; count < 1000; count += 1) {
-      await direct(ports, plan, own, { recipient, ring: "pilot", target: null })
-      const version = await repository.timestampVersion()
-      const names = ["timestamp.json", `${version}.snapshot.json`, `${version}.targets.json`]
-      const word = new Map<string, Uint8Array>()
-      for (const name of names) word.set(name, (await repository.read(name)) ?? new Uint8Array(0))
-      words.push(word)
-    }
-    const floor = ((await lastDirected(ports, deviceId))?.counter ?? 0) + 1
+    const words = await nextWords(fleet.desk, { deviceId, ring: "pilot", run: null }, 1000)
+    const floor = ((await lastDirected(fleet.desk.ports, deviceId))?.counter ?? 0) + words.length + 1
     const refusals = new Map<string, number>()
     for (const word of words) {
       const director = withFiles(facts.director, word)
@@ -119,7 +98,7 @@ describe("a device refuses", () => {
     await fleet.release("r2")
     await fleet.publish("r2")
     const next = await fleet.export("r2.seal")
-    const deviceId = (await fleet.device().engine.deployment.status({ device: "press-07" })).deviceId
+    const { deviceId } = await fleet.device().engine.deployment.status({ device: "press-07" })
     const before = await factsOf(old, deviceId, fleet.shop.now)
     const after = await factsOf(next, deviceId, fleet.shop.now)
     expect(await codeOf(judge({ ...after, image: before.image }))).toBe("DEPLOYMENT_MISMATCH")
@@ -134,31 +113,22 @@ describe("a device refuses", () => {
   })
 
   test("a director that was taken over and names what no release manager signed", async () => {
-    const { fleet, facts, deviceId } = await published()
+    const { fleet, deviceId } = await published()
     const { ports } = fleet.desk
-    const { recipient } = await ports.devices.find("press-07")
-    const word = await lastDirected(ports, deviceId)
-    const custom = {
-      releaseCounter: 1,
-      hardwareIds: ["any"],
-      ociManifest: word?.package ?? "",
-      grant: word?.grant ?? "",
-      policy: null,
-    }
-    const lie = async (change: object, release = "r1", sha256 = facts.sha256, length = facts.length) => {
-      await direct(ports, await currentPlan(ports), await ownKeys(ports), {
-        recipient,
-        ring: "pilot",
-        target: { release, length, sha256, custom: { ...custom, ...change } },
-      })
+    const run = (await lastDirected(ports, deviceId))?.run
+    if (run === undefined || run === null) throw new Error("the device was told nothing")
+    const lie = async (change: Partial<Run>) => {
+      const order = { deviceId, ring: "pilot", run: { ...run, ...change } }
+      await direct(ports, await currentPlan(ports), await ownKeys(ports), [order])
       return codeOf(judge(await factsOf(await fleet.export("lie.seal"), deviceId, fleet.shop.now)))
     }
     expect(await lie({})).toBe("accepted")
     expect(await lie({ releaseCounter: 99 })).toBe("DEPLOYMENT_MISMATCH")
     expect(await lie({ hardwareIds: ["other"] })).toBe("DEPLOYMENT_MISMATCH")
     expect(await lie({ ociManifest: `sha256:${"0".repeat(64)}` })).toBe("DEPLOYMENT_MISMATCH")
-    expect(await lie({}, "r1", "0".repeat(64))).toBe("DEPLOYMENT_MISMATCH")
-    expect(await lie({}, "r1", facts.sha256, facts.length + 1)).toBe("DEPLOYMENT_MISMATCH")
+    expect(await lie({ length: run.length + 1 })).toBe("DEPLOYMENT_MISMATCH")
+    await ports.documents.write(`tuf/targets/${"0".repeat(64)}`, Buffer.from("{}"))
+    expect(await lie({ sha256: "0".repeat(64) })).toBe("DEPLOYMENT_MISMATCH")
   })
 
   test("software for other hardware, and words for another device", async () => {
@@ -176,7 +146,8 @@ describe("a device refuses", () => {
       ),
     )
     const facts = await factsOf(file, b, fleet.shop.now)
-    expect(await codeOf(judge({ ...facts, deviceId: a, hardwareId: "orin" }))).toBe(
+    const other = `${binOf(b)}${a.slice(1)}`
+    expect(await codeOf(judge({ ...facts, deviceId: other, hardwareId: "orin" }))).toBe(
       "DEPLOYMENT_NOT_FOR_DEVICE",
     )
   })
@@ -205,8 +176,6 @@ describe("a device refuses", () => {
 interface Facts extends Omit<DeviceFacts, "floors"> {
   readonly image: MetadataSource
   readonly director: MetadataSource
-  readonly sha256: string
-  readonly length: number
 }
 
 /** A desk that published `r1` to one device, and what that device would see, having kept nothing but the first roots. */
@@ -225,15 +194,7 @@ async function published(): Promise<{
 async function factsOf(file: string, deviceId: string, now: Date): Promise<Facts> {
   const source = sourceOf(readFileSync(file))
   const contents = await readSealFile(source, { mayLackPackages: true })
-  const index = [...contents.trust].find(([name]) => name.startsWith("targets/"))
-  return {
-    ...sealSources(source, contents, deviceId),
-    deviceId,
-    hardwareId: "any",
-    now,
-    sha256: index?.[0].slice("targets/".length) ?? "",
-    length: index?.[1].entry.size ?? 0,
-  }
+  return { ...sealSources(source, contents, deviceId), deviceId, hardwareId: "any", now }
 }
 
 async function judge(facts: Facts, floors: Floors = { deployment: 0, release: 0 }) {
@@ -262,21 +223,6 @@ async function codeOf(outcome: Promise<unknown>): Promise<string> {
 
 function withFiles(source: MetadataSource, files: ReadonlyMap<string, Uint8Array>): MetadataSource {
   return { read: async (name, maxBytes) => files.get(name) ?? source.read(name, maxBytes) }
-}
-
-/** Documents of the desk, and the words to one device in memory. */
-async function inMemory(disk: Documents, deviceId: string): Promise<Documents> {
-  const written = new Map<string, Uint8Array>()
-  const folder = `tuf/devices/${deviceId}`
-  for (const name of await disk.list(folder))
-    written.set(`${folder}/${name}`, (await disk.read(`${folder}/${name}`)) ?? new Uint8Array(0))
-  return {
-    ...disk,
-    read: async (name) => written.get(name) ?? disk.read(name),
-    write: async (name, bytes) => {
-      written.set(name, bytes)
-    },
-  }
 }
 
 /** Counters that no copy of a disk holds, as a TPM has them. */
