@@ -35,7 +35,7 @@ export function findInstallation(): Installation {
     engine: {
       node: path.join(home, "node_modules", bundled, "bin", program),
       entry: path.join(home, "main", "host", "stdio.ts"),
-      env,
+      env: { NODE_COMPILE_CACHE: path.join(home, "node_modules", ".cache", "sealwright", "code"), ...env },
     },
     root: home,
     pages: path.join(home, "dist", "renderer"),

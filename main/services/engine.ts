@@ -1,7 +1,6 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
-import { showKey } from "./certificates/attach.ts"
-import { certificateHandlers, importKey } from "./certificates/handlers.ts"
+import { certificateHandlers, certifiedKeyHandlers } from "./certificates/handlers.ts"
 import { addDevice, removeDevice } from "./devices.ts"
 import { enrolmentHandlers } from "./enrolment/handlers.ts"
 import { inspect } from "./inspect.ts"
@@ -19,8 +18,7 @@ import { deploymentHandlers } from "./deployment/handlers.ts"
 import { fleetHandlers, releaseHandlers } from "./release/handlers.ts"
 import { servingHandlers } from "./serving/handlers.ts"
 import { trustHandlers } from "./trust/handlers.ts"
-import { traceBlackbox } from "./trace/trace-blackbox.ts"
-import { trace } from "./trace/trace.ts"
+import { traceHandlers } from "./trace/handlers.ts"
 import { validate } from "./validate.ts"
 import { verify } from "./verify.ts"
 
@@ -38,14 +36,13 @@ export function createEngine(ports: Ports): EngineRouter {
     keys: {
       create: os.keys.create.handler(async ({ input }) => ports.keys.create(input)),
       list: os.keys.list.handler(async () => [...(await ports.keys.list())]),
-      show: os.keys.show.handler(async ({ input }) => showKey(ports, input.name)),
       remove: os.keys.remove.handler(async ({ input }) => {
         const key = await ports.keys.find(input.name)
         await ports.keys.remove(key)
         return key
       }),
       doctor: os.keys.doctor.handler(async () => [...(await ports.keys.diagnose())]),
-      import: os.keys.import.handler(async ({ input }) => importKey(ports, input)),
+      ...certifiedKeyHandlers(ports),
     },
     certificates: certificateHandlers(ports),
     devices: {
@@ -82,16 +79,7 @@ export function createEngine(ports: Ports): EngineRouter {
     run: os.run.handler(async ({ input, signal }) =>
       jobs.start(`run ${ports.files.nameOf(input.file)}`, async (job) => run(ports, input, job), signal),
     ),
-    trace: os.trace.handler(async ({ input, signal }) =>
-      jobs.start(
-        `trace ${ports.files.nameOf(input.suspect)}`,
-        async (job) => trace(ports, input, job),
-        signal,
-      ),
-    ),
-    traceBlackbox: os.traceBlackbox.handler(async ({ input, signal }) =>
-      jobs.start("trace by answers", async (job) => traceBlackbox(ports, input, job), signal),
-    ),
+    ...traceHandlers(ports, jobs),
     runtimes: servingHandlers(ports, jobs),
     validate: os.validate.handler(async ({ input, signal }) =>
       jobs.start(

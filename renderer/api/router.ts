@@ -1,5 +1,5 @@
 /** Where the window is: the fragment of the address, so that back, forward and reload work. */
-import { useSyncExternalStore } from "react"
+import { useMemo, useSyncExternalStore } from "react"
 import { fileRefSchema, type FileRef } from "../../main/contract/schema/base.ts"
 
 const SCREENS = [
@@ -24,15 +24,22 @@ export interface Route {
   readonly name: string | null
 }
 
+/** Told at once where we go ourselves: the browser's own event comes a frame later. */
+const followers = new Set<() => void>()
+
 export function useRoute(): Route {
   const hash = useSyncExternalStore(
     (listener) => {
       window.addEventListener("hashchange", listener)
-      return () => window.removeEventListener("hashchange", listener)
+      followers.add(listener)
+      return () => {
+        window.removeEventListener("hashchange", listener)
+        followers.delete(listener)
+      }
     },
     () => location.hash,
   )
-  return parseRoute(hash)
+  return useMemo(() => parseRoute(hash), [hash])
 }
 
 export function currentRoute(): Route {
@@ -40,12 +47,17 @@ export function currentRoute(): Route {
 }
 
 export function go(screen: Screen, file: FileRef | null = null): void {
-  location.hash = file === null ? `/${screen}` : `/${screen}/${file}`
+  goTo(file === null ? `/${screen}` : `/${screen}/${file}`)
 }
 
 /** To a thing that has a name: `null` is the list of them. */
 export function goToNamed(screen: "releases", name: string | null): void {
-  location.hash = name === null ? `/${screen}` : `/${screen}/${encodeURIComponent(name)}`
+  goTo(name === null ? `/${screen}` : `/${screen}/${encodeURIComponent(name)}`)
+}
+
+function goTo(hash: string): void {
+  location.hash = hash
+  for (const follower of followers) follower()
 }
 
 function parseRoute(hash: string): Route {

@@ -14,43 +14,17 @@ import {
   IconZoomQuestion,
   IconSun,
 } from "@tabler/icons-react"
-import { lazy, Suspense } from "react"
+import { useEffect, useSyncExternalStore } from "react"
+import { connection } from "../api/connection.ts"
 import { jobs } from "../api/jobs.ts"
 import { go, useRoute, type Route, type Screen } from "../api/router.ts"
 import { useStore } from "../api/store.ts"
-import { ModelsScreen } from "../features/models/models-screen.tsx"
+import { HintLayer } from "../ui/hint.tsx"
 import { DropLayer } from "./drop-layer.tsx"
 import { Palette } from "./palette.tsx"
 import { PromptDialog } from "./prompt-dialog.tsx"
+import { loadScreens, ScreenOf } from "./screens.tsx"
 import { StatusBar } from "./status-bar.tsx"
-
-const ProtectScreen = lazy(async () => ({
-  default: (await import("../features/protect/protect-screen.tsx")).ProtectScreen,
-}))
-const PackagesScreen = lazy(async () => ({
-  default: (await import("../features/packages/packages-screen.tsx")).PackagesScreen,
-}))
-const DevicesScreen = lazy(async () => ({
-  default: (await import("../features/devices/devices-screen.tsx")).DevicesScreen,
-}))
-const ValidateScreen = lazy(async () => ({
-  default: (await import("../features/validate/validate-screen.tsx")).ValidateScreen,
-}))
-const ReleasesScreen = lazy(async () => ({
-  default: (await import("../features/releases/releases-screen.tsx")).ReleasesScreen,
-}))
-const RegistryScreen = lazy(async () => ({
-  default: (await import("../features/registry/registry-screen.tsx")).RegistryScreen,
-}))
-const TraceScreen = lazy(async () => ({
-  default: (await import("../features/trace/trace-screen.tsx")).TraceScreen,
-}))
-const ActivityScreen = lazy(async () => ({
-  default: (await import("../features/activity/activity-screen.tsx")).ActivityScreen,
-}))
-const DoctorScreen = lazy(async () => ({
-  default: (await import("../features/doctor/doctor-screen.tsx")).DoctorScreen,
-}))
 
 interface NavigationItem {
   readonly screen: Screen
@@ -75,6 +49,12 @@ const TOOLS: readonly NavigationItem[] = [
 
 export function Frame() {
   const route = useRoute()
+  const isConnected = useSyncExternalStore(connection.subscribe, () => connection.state) === "open"
+  useEffect(() => {
+    if (!isConnected) return
+    const idle = requestIdleCallback(() => void loadScreens())
+    return () => cancelIdleCallback(idle)
+  }, [isConnected])
   return (
     <div className="sw-frame">
       <a href="#main" className="sw-skip" onClick={skipToMain}>
@@ -113,41 +93,15 @@ export function Frame() {
         </div>
       </nav>
       <main className="sw-main" id="main" tabIndex={-1}>
-        <Suspense fallback={<div className="sw-page" aria-busy="true" />}>
-          <ScreenOf key={`${route.screen}/${route.file ?? route.name ?? ""}`} route={route} />
-        </Suspense>
+        <ScreenOf key={`${route.screen}/${route.file ?? route.name ?? ""}`} route={route} />
       </main>
       <StatusBar />
       <DropLayer route={route} />
       <Palette route={route} />
       <PromptDialog />
+      <HintLayer />
     </div>
   )
-}
-
-function ScreenOf({ route: { screen, file, name } }: { readonly route: Route }) {
-  switch (screen) {
-    case "models":
-      return <ModelsScreen file={file} />
-    case "protect":
-      return <ProtectScreen file={file} />
-    case "packages":
-      return <PackagesScreen file={file} />
-    case "validate":
-      return <ValidateScreen file={file} />
-    case "devices":
-      return <DevicesScreen />
-    case "trace":
-      return <TraceScreen />
-    case "releases":
-      return <ReleasesScreen name={name} />
-    case "registry":
-      return <RegistryScreen />
-    case "activity":
-      return <ActivityScreen />
-    case "doctor":
-      return <DoctorScreen />
-  }
 }
 
 function NavigationLink({ item, route }: { readonly item: NavigationItem; readonly route: Route }) {

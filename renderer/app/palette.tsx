@@ -3,6 +3,7 @@ import { useMantineColorScheme } from "@mantine/core"
 import { Spotlight, type SpotlightActionData } from "@mantine/spotlight"
 import { IconSearch } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
+import { useState } from "react"
 import { chooseFiles } from "../api/choose.ts"
 import { bringIn, openSample, takeFiles } from "../api/intake.ts"
 import { openModels } from "../api/open-models.ts"
@@ -14,6 +15,31 @@ import { showFailure } from "../ui/confirm.tsx"
 import { openPush } from "../ui/push-package.tsx"
 
 export function Palette({ route }: { readonly route: Route }) {
+  const [isOpen, setIsOpen] = useState(false)
+  const actions = useActions(route, isOpen)
+  return (
+    <Spotlight
+      actions={actions}
+      onSpotlightOpen={() => setIsOpen(true)}
+      onSpotlightClose={() => setIsOpen(false)}
+      shortcut="mod + K"
+      nothingFound="No action of that name"
+      limit={12}
+      lockScroll={false}
+      attributes={{ content: { "aria-label": "Actions" } }}
+      styles={{ actionDescription: { opacity: 1 } }}
+      transitionProps={{ duration: 80 }}
+      searchProps={{
+        leftSection: <IconSearch size={16} aria-hidden />,
+        placeholder: "What do you want to do?",
+        "aria-label": "Search actions",
+      }}
+    />
+  )
+}
+
+/** Hundreds in a full workspace, so they are made when the palette opens and not whenever something changes. */
+function useActions(route: Route, isOpen: boolean): SpotlightActionData[] {
   const { toggleColorScheme } = useMantineColorScheme()
   const models = useStore(openModels)
   const trust = useQuery(queries.trust).data
@@ -26,7 +52,8 @@ export function Palette({ route }: { readonly route: Route }) {
     description,
     onClick,
   })
-  const actions = [
+  if (!isOpen) return []
+  return [
     act("open", "Open a file…", () => void chooseFiles().then(async (files) => takeFiles(files, route))),
     act("sample", "Use the sample model", () => void openSample().catch(showFailure)),
     ...models.map(({ file, name }) => act(`protect-${file}`, `Protect ${name}…`, () => go("protect", file))),
@@ -65,23 +92,6 @@ export function Palette({ route }: { readonly route: Route }) {
     act("doctor", "Doctor", () => go("doctor"), "Go to"),
     act("scheme", "Switch between light and dark", toggleColorScheme),
   ]
-  return (
-    <Spotlight
-      actions={actions}
-      shortcut="mod + K"
-      nothingFound="No action of that name"
-      limit={12}
-      lockScroll={false}
-      attributes={{ content: { "aria-label": "Actions" } }}
-      styles={{ actionDescription: { opacity: 1 } }}
-      transitionProps={{ duration: 80 }}
-      searchProps={{
-        leftSection: <IconSearch size={16} aria-hidden />,
-        placeholder: "What do you want to do?",
-        "aria-label": "Search actions",
-      }}
-    />
-  )
 }
 
 // Dialogs of screens come with their screens, not with the window.

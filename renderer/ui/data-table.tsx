@@ -2,7 +2,7 @@
 import { UnstyledButton } from "@mantine/core"
 import { IconChevronDown, IconChevronUp } from "@tabler/icons-react"
 import { useVirtualizer } from "@tanstack/react-virtual"
-import { useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react"
+import { memo, useDeferredValue, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react"
 
 export interface Column<T> {
   readonly id: string
@@ -31,10 +31,13 @@ interface Sorting {
   readonly isDescending: boolean
 }
 
+/** Its functions and columns should be the same from one render to the next: then a row is drawn once. */
 export function DataTable<T extends object>({ label, rows, columns, idOf, onOpen }: Props<T>) {
   const scroller = useRef<HTMLDivElement>(null)
   const [sorting, setSorting] = useState<Sorting | null>(null)
-  const sorted = useMemo(() => sortRows(rows, columns, sorting), [rows, columns, sorting])
+  // The heading answers at once; the rows follow.
+  const order = useDeferredValue(sorting)
+  const sorted = useMemo(() => sortRows(rows, columns, order), [rows, columns, order])
   const virtual = useVirtualizer({
     count: sorted.length,
     getScrollElement: () => scroller.current,
@@ -42,19 +45,6 @@ export function DataTable<T extends object>({ label, rows, columns, idOf, onOpen
     overscan: 8,
   })
   const template = columns.map(({ width }) => width).join(" ")
-  const open = (event: KeyboardEvent, row: T) => {
-    if (event.key === "Enter") onOpen?.(row)
-    const sibling =
-      event.key === "ArrowDown"
-        ? event.currentTarget.nextElementSibling
-        : event.key === "ArrowUp"
-          ? event.currentTarget.previousElementSibling
-          : null
-    if (sibling instanceof HTMLElement) {
-      sibling.focus()
-      event.preventDefault()
-    }
-  }
   return (
     <div className="sw-table" role="table" aria-label={label} aria-rowcount={rows.length + 1}>
       <div role="rowgroup">
@@ -93,33 +83,70 @@ export function DataTable<T extends object>({ label, rows, columns, idOf, onOpen
             const row = sorted[index]
             if (row === undefined) return null
             return (
-              <div
+              <Row
                 key={idOf(row)}
-                role="row"
-                aria-rowindex={index + 2}
-                className="sw-table-row"
-                data-clickable={onOpen !== undefined || undefined}
-                tabIndex={onOpen === undefined ? undefined : 0}
-                onClick={() => onOpen?.(row)}
-                onKeyDown={(event) => open(event, row)}
-                style={{
-                  gridTemplateColumns: template,
-                  transform: `translateY(${start}px)`,
-                  height: ROW_HEIGHT,
-                }}
-              >
-                {columns.map((column) => (
-                  <div key={column.id} role="cell" data-align={column.align} className="sw-ellipsis">
-                    {column.cell(row)}
-                  </div>
-                ))}
-              </div>
+                row={row}
+                index={index}
+                start={start}
+                columns={columns}
+                template={template}
+                onOpen={onOpen}
+              />
             )
           })}
         </div>
       </div>
     </div>
   )
+}
+
+interface RowProps<T> extends Pick<Props<T>, "columns"> {
+  readonly onOpen: Props<T>["onOpen"]
+  readonly row: T
+  readonly index: number
+  /** Where it stands, in pixels from the first. */
+  readonly start: number
+  readonly template: string
+}
+
+function TableRow<T>({ row, index, start, columns, template, onOpen }: RowProps<T>) {
+  return (
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      className="sw-table-row"
+      data-clickable={onOpen !== undefined || undefined}
+      tabIndex={onOpen === undefined ? undefined : 0}
+      onClick={() => onOpen?.(row)}
+      onKeyDown={(event) => {
+        if (event.key === "Enter") onOpen?.(row)
+        else goToNeighbour(event)
+      }}
+      style={{ gridTemplateColumns: template, transform: `translateY(${start}px)`, height: ROW_HEIGHT }}
+    >
+      {columns.map((column) => (
+        <div key={column.id} role="cell" data-align={column.align} className="sw-ellipsis">
+          {column.cell(row)}
+        </div>
+      ))}
+    </div>
+  )
+}
+
+// `memo` forgets that the component is generic.
+const Row = memo(TableRow) as typeof TableRow
+
+function goToNeighbour(event: KeyboardEvent): void {
+  const { key, currentTarget } = event
+  const neighbour =
+    key === "ArrowDown"
+      ? currentTarget.nextElementSibling
+      : key === "ArrowUp"
+        ? currentTarget.previousElementSibling
+        : null
+  if (!(neighbour instanceof HTMLElement)) return
+  neighbour.focus()
+  event.preventDefault()
 }
 
 /** Up, then down, then as it came. */

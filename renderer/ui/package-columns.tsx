@@ -1,7 +1,7 @@
 import type { PackageEntry } from "../../main/contract/schema/library.ts"
 import type { Column } from "./data-table.tsx"
 import { StateBadge } from "./state.tsx"
-import { agoText, bytesText } from "./units.ts"
+import { agoText, bytesText, dateText } from "./units.ts"
 
 /** How lists of packages look. */
 export const packageColumns: readonly Column<PackageEntry>[] = [
@@ -52,6 +52,6 @@ export const packageColumns: readonly Column<PackageEntry>[] = [
     heading: "Added",
     width: "130px",
     value: ({ addedAt }) => addedAt,
-    cell: ({ addedAt }) => <span title={new Date(addedAt).toLocaleString()}>{agoText(addedAt)}</span>,
+    cell: ({ addedAt }) => <span title={dateText(addedAt)}>{agoText(addedAt)}</span>,
   },
 ]

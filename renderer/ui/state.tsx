@@ -1,5 +1,4 @@
 /** The four states, with one look everywhere: an icon and a word, never colour alone. */
-import { Badge, Tooltip } from "@mantine/core"
 import {
   IconAlertTriangle,
   IconCircleCheck,
@@ -60,16 +59,9 @@ export function AssuranceBadge({ level }: { readonly level: Assurance }) {
   const Icon = { software: IconKeyOff, hardware: IconCpu, attested: IconShieldCheck }[level]
   const { word, meaning } = ASSURANCE[level]
   return (
-    <Tooltip label={meaning} multiline w={260}>
-      <Badge
-        variant="default"
-        size="sm"
-        leftSection={<Icon size={12} aria-hidden />}
-        className="sw-badge"
-        data-level={level}
-      >
-        {word}
-      </Badge>
-    </Tooltip>
+    <span className="sw-level" data-level={level} data-hint={meaning}>
+      <Icon size={12} aria-hidden />
+      {word}
+    </span>
   )
 }

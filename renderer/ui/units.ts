@@ -40,17 +40,26 @@ export function shapeText(shape: readonly (number | string | null)[] | null): st
       : shape.map((size) => size ?? "?").join(" × ")
 }
 
+// Making a format costs more than a hundred uses of it.
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" })
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
+const whole = new Intl.NumberFormat("en")
+
+/** The exact time, in the words of the user's system. */
+export function dateText(time: string | number): string {
+  return exact.format(new Date(time))
+}
+
 /** "3 minutes ago"; the exact time belongs in a tooltip. */
 export function agoText(time: string | number, now = Date.now()): string {
   const seconds = Math.round((now - new Date(time).getTime()) / 1000)
   if (seconds < 10) return "just now"
-  const format = new Intl.RelativeTimeFormat("en", { numeric: "auto" })
-  if (seconds < 60) return format.format(-seconds, "second")
-  if (seconds < 3600) return format.format(-Math.round(seconds / 60), "minute")
-  if (seconds < 86_400) return format.format(-Math.round(seconds / 3600), "hour")
-  return format.format(-Math.round(seconds / 86_400), "day")
+  if (seconds < 60) return relative.format(-seconds, "second")
+  if (seconds < 3600) return relative.format(-Math.round(seconds / 60), "minute")
+  if (seconds < 86_400) return relative.format(-Math.round(seconds / 3600), "hour")
+  return relative.format(-Math.round(seconds / 86_400), "day")
 }
 
 export function plural(count: number, noun: string, many = `${noun}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? noun : many}`
+  return `${whole.format(count)} ${count === 1 ? noun : many}`
 }

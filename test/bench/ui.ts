@@ -22,6 +22,8 @@ export const uiBench: Bench = {
     const folder = mkdtempSync(path.join(os.tmpdir(), "sealwright-bench-"))
     const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] })
     try {
+      // The first start of a checkout compiles it and keeps the result; the figure is that of every later one.
+      await withHost(path.join(folder, "first"), async () => {})
       await withHost(path.join(folder, "small"), async (desk) => {
         report(await idleMemory(desk))
         for (const figure of await firstLoad(browser, desk)) report(figure)
@@ -29,7 +31,9 @@ export const uiBench: Bench = {
       const crowded = path.join(folder, "crowded")
       mkdirSync(crowded)
       crowdWorkspace(crowded, { devices: DEVICES, packages: PACKAGES })
-      await withHost(crowded, async (desk) => report(await interaction(browser, desk)))
+      await withHost(crowded, async (desk) => {
+        for (const figure of await interaction(browser, desk)) report(figure)
+      })
     } finally {
       await browser.close()
       rmSync(folder, { recursive: true, force: true })
@@ -69,7 +73,7 @@ async function idleMemory({ host }: Desk): Promise<Figure> {
     peerValue: null,
     must: "≤ 120 MB",
     met: megabytes <= 120,
-    how: `resident size of the engine process ${SETTLE_MS / 1000} s after its start, empty workspace`,
+    how: `resident size of the engine process ${SETTLE_MS / 1000} s after its start, empty workspace, code compiled by an earlier start`,
   }
 }
 
@@ -116,7 +120,7 @@ async function firstLoad(browser: Browser, desk: Desk): Promise<readonly Figure[
 }
 
 /** The browser's own Event Timing: from a key or click to the next frame that shows what came of it. */
-async function interaction(browser: Browser, desk: Desk): Promise<Figure> {
+async function interaction(browser: Browser, desk: Desk): Promise<readonly Figure[]> {
   const context = await browser.newContext({ viewport: { width: 1180, height: 760 } })
   const page = await context.newPage()
   await page.goto(desk.link())
@@ -126,8 +130,11 @@ async function interaction(browser: Browser, desk: Desk): Promise<Figure> {
   await page.evaluate(OBSERVE)
   await page.getByLabel("Find devices").pressSequentially("press-0987", { delay: 60 })
   await page.getByRole("article", { name: "press-09876" }).waitFor()
-  for (const name of ["Packages", "Devices", "Packages"]) {
+  const changes: number[] = []
+  for (const name of ["Packages", "Devices", "Packages", "Devices", "Packages"]) {
+    await page.evaluate(watchScreen(name))
     await page.getByRole("link", { name }).click()
+    changes.push(await page.evaluate<number>("window.screenChange"))
     await page.getByText(name === "Packages" ? "2,000 packages" : "10,000 devices", { exact: true }).waitFor()
   }
   for (const heading of ["Name", "Model", "Devices", "Name"])
@@ -137,16 +144,31 @@ async function interaction(browser: Browser, desk: Desk): Promise<Figure> {
   await sleep(500) // entries are handed over when the page is idle
   const durations = await page.evaluate<number[]>("window.seenInteractions")
   await context.close()
+  return [
+    atMost100(
+      "ui: interaction with 10,000 devices and 2,000 packages",
+      durations,
+      "keys and clicks that took 16 ms or more, by Event Timing: search, change of screen, sorting",
+    ),
+    atMost100(
+      "ui: change of screen with 10,000 devices and 2,000 packages",
+      changes,
+      "clicks on Packages or Devices, to the frame that shows the first of its entries; the first one fetches the screen's script",
+    ),
+  ]
+}
+
+function atMost100(name: string, durations: readonly number[], what: string): Figure {
   const worst = Math.max(0, ...durations)
   return {
-    name: "ui: interaction with 10,000 devices and 2,000 packages",
+    name,
     ours: worst,
     unit: "ms",
     peer: null,
     peerValue: null,
     must: "≤ 100 ms",
-    met: worst <= 100,
-    how: `slowest of ${durations.length} keys and clicks that took 16 ms or more, by Event Timing: search, change of screen, sorting`,
+    met: durations.length > 0 && worst <= 100,
+    how: `slowest of ${durations.length} ${what}`,
   }
 }
 
@@ -157,6 +179,21 @@ const OBSERVE = `
     for (const entry of list.getEntries())
       if (entry.interactionId > 0) window.seenInteractions.push(entry.duration)
   }).observe({ type: "event", durationThreshold: 16 })
+`
+
+/** Promises the milliseconds from the next click to the frame after the one that has the screen with an entry in it. */
+const watchScreen = (name: string): string => `
+  window.screenChange = new Promise((resolve) => {
+    addEventListener("click", ({ timeStamp }) => {
+      const entry = 'section[aria-label="${name}"] :is(article, .sw-table-row)'
+      const look = () => {
+        if (document.querySelector(entry) === null) requestAnimationFrame(look)
+        else requestAnimationFrame(() => resolve(performance.now() - timeStamp))
+      }
+      look()
+    }, { once: true, capture: true })
+  })
+  0
 `
 
 async function connected(page: Page): Promise<void> {

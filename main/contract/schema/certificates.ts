@@ -62,11 +62,13 @@ export const requestCertificateSchema = z.strictObject({
   subject: z.string().min(1).max(1024),
   output: outputSchema,
 })
+export type RequestCertificate = z.infer<typeof requestCertificateSchema>
 export const requestedCertificateSchema = z.strictObject({
   key: z.string(),
   subject: z.string(),
   file: z.string(),
 })
+export type RequestedCertificate = z.infer<typeof requestedCertificateSchema>
 
 export const attachCertificateSchema = z.strictObject({
   key: nameSchema,

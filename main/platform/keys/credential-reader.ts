@@ -1,7 +1,7 @@
 /** Credential files with whoever knows their passphrase at hand. */
 import { AppError } from "../../contract/errors.ts"
 import type { FileRef } from "../../contract/schema/base.ts"
-import { readCredentialFile, type CredentialFile } from "../../core/attest/credential-file.ts"
+import type { CredentialFile } from "../../core/attest/credential-file.ts"
 import { wipe } from "../../core/bytes/bytes.ts"
 import { readAll } from "../../core/bytes/source.ts"
 import type { Files } from "../../services/ports.ts"
@@ -15,6 +15,8 @@ export function credentialReader(
   prompter: Prompter,
 ): (file: FileRef) => Promise<CredentialFile> {
   return async (ref) => {
+    // Large, and seldom needed.
+    const { readCredentialFile } = await import("../../core/attest/credential-file.ts")
     const file = await files.open(ref)
     let bytes: Uint8Array | null = null
     try {

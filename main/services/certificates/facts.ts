@@ -11,7 +11,9 @@ import type { Ports } from "../ports.ts"
 /** Revocation lists of large authorities are some megabytes. */
 const MAX_BYTES = 16 << 20
 
-export function show({ certificates, lists }: CertificateFile): ShownCertificates {
+/** What a file says, unjudged. */
+export async function showCertificates(ports: Ports, file: FileRef): Promise<ShownCertificates> {
+  const { certificates, lists } = await readCertificates(ports, file)
   return {
     certificates: certificates.map(factsOf),
     lists: lists.map((list) => ({

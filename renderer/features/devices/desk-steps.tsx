@@ -8,6 +8,7 @@ import type { SentFile } from "../../api/files.ts"
 import { refresh } from "../../api/queries.ts"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
+import { dateText } from "../../ui/units.ts"
 import { answerPlace, ChooseExchange, EnrolmentChecks, ExchangeStep, SaveExchange } from "./exchange.tsx"
 
 interface Judged {
@@ -88,8 +89,7 @@ export function DeskSteps({
           {isChallenged && judged?.result.kind === "challenged" && (
             <>
               <Text size="sm" c="dimmed" mb={6}>
-                {judged.result.device} has until {new Date(judged.result.expiresAt).toLocaleString()} to
-                answer it.
+                {judged.result.device} has until {dateText(judged.result.expiresAt)} to answer it.
               </Text>
               <Group gap="xs">
                 <SaveExchange

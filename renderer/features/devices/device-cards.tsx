@@ -1,21 +1,20 @@
-import { ActionIcon, Text } from "@mantine/core"
 import { useElementSize } from "@mantine/hooks"
 import { IconTrash } from "@tabler/icons-react"
 import { useVirtualizer } from "@tanstack/react-virtual"
-import { useRef } from "react"
+import { memo, useRef } from "react"
 import type { Device } from "../../../main/contract/schema/keys.ts"
 import { connection } from "../../api/connection.ts"
 import { refresh } from "../../api/queries.ts"
 import { confirmLoss } from "../../ui/confirm.tsx"
 import { Digest } from "../../ui/digest.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
-import { agoText } from "../../ui/units.ts"
+import { agoText, dateText } from "../../ui/units.ts"
 
 const CARD_HEIGHT = 136
 const CARD_WIDTH = 300
 
 /** Rows of cards, of which only those in sight exist. */
-export function DeviceCards({ devices }: { readonly devices: readonly Device[] }) {
+export const DeviceCards = memo(function DeviceCards({ devices }: { readonly devices: readonly Device[] }) {
   const scroller = useRef<HTMLDivElement>(null)
   const { ref: measured, width } = useElementSize()
   const columns = Math.max(1, Math.floor(width / CARD_WIDTH))
@@ -42,46 +41,41 @@ export function DeviceCards({ devices }: { readonly devices: readonly Device[] }
       </div>
     </div>
   )
-}
+})
 
-function DeviceCard({ device }: { readonly device: Device }) {
+const DeviceCard = memo(function DeviceCard({ device }: { readonly device: Device }) {
   const { name, recipient, recipientType, assurance, holdsKey, addedAt, enrolment } = device
   return (
     <article className="sw-card sw-device" aria-label={name}>
       <div className="sw-card-head">
-        <Text fw={600} className="sw-ellipsis" title={name}>
+        <strong className="sw-ellipsis" title={name}>
           {name}
-        </Text>
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size="sm"
+        </strong>
+        <button
+          type="button"
+          className="sw-icon-button"
           aria-label={`Remove ${name}`}
           onClick={() => remove(device)}
         >
-          <IconTrash size={14} />
-        </ActionIcon>
+          <IconTrash size={14} aria-hidden />
+        </button>
       </div>
       <div className="sw-line">
         <AssuranceBadge level={assurance} />
-        <Text span size="xs" c="dimmed">
+        <span className="sw-small">
           {recipientType}, {holdsKey ? "private key here" : "private key on the device"}
-        </Text>
+        </span>
       </div>
       <div className="sw-line">
         <Digest value={recipient} label={`public key of ${name}`} />
       </div>
-      <Text
-        size="xs"
-        c="dimmed"
-        title={[new Date(addedAt).toLocaleString(), ...(enrolment?.evidence ?? [])].join("\n")}
-      >
+      <div className="sw-small" title={[dateText(addedAt), ...(enrolment?.evidence ?? [])].join("\n")}>
         {enrolment === null ? "added" : "enrolled"} {agoText(addedAt)}
         {enrolment === null ? "" : `, hardware ${enrolment.hardwareId.slice(0, 16)}`}
-      </Text>
+      </div>
     </article>
   )
-}
+})
 
 function remove({ name, holdsKey }: Device): void {
   confirmLoss({

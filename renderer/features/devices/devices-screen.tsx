@@ -3,7 +3,8 @@ import { Button, Group, TextInput } from "@mantine/core"
 import { useDisclosure } from "@mantine/hooks"
 import { IconCertificate, IconDeviceDesktop, IconPlus } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
-import { useDeferredValue, useEffect, useMemo, useState } from "react"
+import { useEffect, useState } from "react"
+import type { Device } from "../../../main/contract/schema/keys.ts"
 import { enrolmentFile } from "../../api/enrolment-file.ts"
 import type { SentFile } from "../../api/files.ts"
 import { queries } from "../../api/queries.ts"
@@ -11,6 +12,7 @@ import { useStore } from "../../api/store.ts"
 import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
+import { useSearch } from "../../ui/search.ts"
 import { plural } from "../../ui/units.ts"
 import { EnrolmentDialog } from "./enrolment-dialog.tsx"
 import { AddDevice } from "./add-device.tsx"
@@ -18,19 +20,11 @@ import { DeviceCards } from "./device-cards.tsx"
 
 export function DevicesScreen() {
   const { data, error, refetch } = useQuery(queries.devices)
-  const [search, setSearch] = useState("")
-  const wanted = useDeferredValue(search.trim().toLowerCase())
+  const search = useSearch(data ?? NONE, wordsOf)
   const [isAdding, adding] = useDisclosure(false)
   const arrived = useStore(enrolmentFile)
   const [dropped, setDropped] = useState<SentFile | null>(null)
   const [isEnrolling, enrolling] = useDisclosure(false)
-  const found = useMemo(
-    () =>
-      (data ?? []).filter(
-        ({ name, assurance }) => name.toLowerCase().includes(wanted) || assurance.startsWith(wanted),
-      ),
-    [data, wanted],
-  )
   // Taken out of the store at once, so that it is looked at once.
   const { open: openEnrolment } = enrolling
   useEffect(() => {
@@ -80,15 +74,15 @@ export function DevicesScreen() {
               <TextInput
                 aria-label="Find devices"
                 placeholder="Find by name or level"
-                value={search}
-                onChange={(event) => setSearch(event.currentTarget.value)}
+                value={search.text}
+                onChange={(event) => search.setText(event.currentTarget.value)}
                 w={220}
               />
               {add}
             </>
           }
         >
-          <DeviceCards devices={found} />
+          <DeviceCards devices={search.found} />
         </Page>
       )}
       <EnrolmentDialog
@@ -102,4 +96,10 @@ export function DevicesScreen() {
       <AddDevice isOpen={isAdding} onClose={adding.close} />
     </>
   )
+}
+
+const NONE: readonly Device[] = []
+
+function wordsOf({ name, assurance }: Device): readonly string[] {
+  return [name, assurance]
 }

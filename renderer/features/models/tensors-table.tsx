@@ -1,39 +1,42 @@
 import { TextInput } from "@mantine/core"
-import { useDeferredValue, useMemo, useState } from "react"
+import { useMemo } from "react"
 import type { ModelSummary } from "../../../main/contract/schema/inspect.ts"
 import { DataTable, type Column } from "../../ui/data-table.tsx"
+import { useSearch } from "../../ui/search.ts"
 import { StateBadge } from "../../ui/state.tsx"
 import { bytesText, shapeText } from "../../ui/units.ts"
 
 type Tensor = ModelSummary["tensors"][number]
+type Row = Tensor & { readonly index: number }
 
 export function TensorsTable({ tensors }: { readonly tensors: ModelSummary["tensors"] }) {
-  const [search, setSearch] = useState("")
-  const wanted = useDeferredValue(search.trim().toLowerCase())
   // Names need not be unique across subgraphs, so the place in the list is part of the identity.
-  const rows = useMemo(
-    () =>
-      tensors
-        .map((tensor, index) => ({ ...tensor, index }))
-        .filter(({ name, type }) => name.toLowerCase().includes(wanted) || type.toLowerCase() === wanted),
-    [tensors, wanted],
-  )
+  const rows = useMemo(() => tensors.map((tensor, index) => ({ ...tensor, index })), [tensors])
+  const search = useSearch(rows, wordsOf)
   return (
     <>
       <TextInput
         aria-label="Find tensors"
         placeholder="Find by name or type"
-        value={search}
-        onChange={(event) => setSearch(event.currentTarget.value)}
+        value={search.text}
+        onChange={(event) => search.setText(event.currentTarget.value)}
         w={280}
         my={8}
       />
-      <DataTable label="Tensors" rows={rows} columns={COLUMNS} idOf={({ index }) => String(index)} />
+      <DataTable label="Tensors" rows={search.found} columns={COLUMNS} idOf={idOf} />
     </>
   )
 }
 
-const COLUMNS: readonly Column<Tensor & { readonly index: number }>[] = [
+function wordsOf({ name, type }: Row): readonly string[] {
+  return [name, type]
+}
+
+function idOf({ index }: Row): string {
+  return String(index)
+}
+
+const COLUMNS: readonly Column<Row>[] = [
   {
     id: "name",
     heading: "Name",

@@ -2,8 +2,8 @@
 import { Button, TextInput } from "@mantine/core"
 import { IconFolderOpen, IconPackage } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
-import { useDeferredValue, useMemo, useState } from "react"
 import type { FileRef } from "../../../main/contract/schema/base.ts"
+import type { PackageEntry } from "../../../main/contract/schema/library.ts"
 import { chooseFiles } from "../../api/choose.ts"
 import { takeFiles } from "../../api/intake.ts"
 import { queries } from "../../api/queries.ts"
@@ -13,6 +13,7 @@ import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { packageColumns } from "../../ui/package-columns.tsx"
 import { Page } from "../../ui/page.tsx"
+import { useSearch } from "../../ui/search.ts"
 import { plural } from "../../ui/units.ts"
 import { PackagePage } from "./package-page.tsx"
 
@@ -22,15 +23,7 @@ export function PackagesScreen({ file }: { readonly file: FileRef | null }) {
 
 function PackageList() {
   const { data, error, refetch } = useQuery(queries.packages)
-  const [search, setSearch] = useState("")
-  const wanted = useDeferredValue(search.trim().toLowerCase())
-  const rows = useMemo(
-    () =>
-      (data ?? []).filter(({ name, model, devices }) =>
-        [name, model ?? "", ...devices.slice(0, 50)].some((text) => text.toLowerCase().includes(wanted)),
-      ),
-    [data, wanted],
-  )
+  const search = useSearch(data ?? NONE, wordsOf)
   const open = (
     <Button leftSection={<IconFolderOpen size={16} aria-hidden />} onClick={() => void openPackage()}>
       Open package…
@@ -64,8 +57,8 @@ function PackageList() {
           <TextInput
             aria-label="Find packages"
             placeholder="Find by name, model or device"
-            value={search}
-            onChange={(event) => setSearch(event.currentTarget.value)}
+            value={search.text}
+            onChange={(event) => search.setText(event.currentTarget.value)}
             w={240}
           />
           {open}
@@ -74,13 +67,28 @@ function PackageList() {
     >
       <DataTable
         label="Packages"
-        rows={rows}
+        rows={search.found}
         columns={packageColumns}
-        idOf={({ file }) => file}
-        onOpen={({ file }) => go("packages", file)}
+        idOf={idOf}
+        onOpen={openEntry}
       />
     </Page>
   )
+}
+
+const NONE: readonly PackageEntry[] = []
+const DEVICES_SEARCHED = 50
+
+function wordsOf({ name, model, devices }: PackageEntry): readonly string[] {
+  return [name, model ?? "", ...devices.slice(0, DEVICES_SEARCHED)]
+}
+
+function idOf({ file }: PackageEntry): string {
+  return file
+}
+
+function openEntry({ file }: PackageEntry): void {
+  go("packages", file)
 }
 
 async function openPackage(): Promise<void> {

@@ -1,8 +1,9 @@
 import { Checkbox, Group, SegmentedControl, Text, TextInput } from "@mantine/core"
 import { useVirtualizer } from "@tanstack/react-virtual"
-import { useDeferredValue, useMemo, useRef, useState } from "react"
+import { useMemo, useRef } from "react"
 import type { Mode } from "../../../main/contract/schema/base.ts"
 import type { Device } from "../../../main/contract/schema/keys.ts"
+import { useSearch } from "../../ui/search.ts"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { bytesText, plural } from "../../ui/units.ts"
 import { THIS_COMPUTER } from "./defaults.ts"
@@ -20,14 +21,7 @@ const ROW_HEIGHT = 30
 const MAX_HEIGHT = 180
 
 export function DeviceChoice({ devices, chosen, onChoose, mode, onMode, modelBytes }: Props) {
-  const [search, setSearch] = useState("")
-  const wanted = useDeferredValue(search.trim().toLowerCase())
-  const found = useMemo(() => {
-    const all = devices.map(({ name, assurance, holdsKey }) => ({ name, assurance, holdsKey }))
-    const listed =
-      all.length === 0 ? [{ name: THIS_COMPUTER, assurance: "software" as const, holdsKey: true }] : all
-    return listed.filter(({ name }) => name.toLowerCase().includes(wanted))
-  }, [devices, wanted])
+  const { text, setText, found } = useSearch<Listed>(devices.length === 0 ? NEW_DEVICE : devices, wordsOf)
   const selected = useMemo(() => new Set(chosen), [chosen])
   const isAll = found.length > 0 && found.every(({ name }) => selected.has(name))
   const toggleAll = () => {
@@ -41,8 +35,8 @@ export function DeviceChoice({ devices, chosen, onChoose, mode, onMode, modelByt
           <TextInput
             aria-label="Find devices"
             placeholder={`Find among ${plural(found.length, "device")}`}
-            value={search}
-            onChange={(event) => setSearch(event.currentTarget.value)}
+            value={text}
+            onChange={(event) => setText(event.currentTarget.value)}
             style={{ flex: 1 }}
           />
           <Checkbox label="All shown" checked={isAll} onChange={toggleAll} />
@@ -57,8 +51,16 @@ export function DeviceChoice({ devices, chosen, onChoose, mode, onMode, modelByt
   )
 }
 
+type Listed = Pick<Device, "name" | "assurance" | "holdsKey">
+
+const NEW_DEVICE: readonly Listed[] = [{ name: THIS_COMPUTER, assurance: "software", holdsKey: true }]
+
+function wordsOf({ name }: Listed): readonly string[] {
+  return [name]
+}
+
 interface RowsProps extends Pick<Props, "chosen" | "onChoose"> {
-  readonly found: readonly Pick<Device, "name" | "assurance" | "holdsKey">[]
+  readonly found: readonly Listed[]
   readonly selected: ReadonlySet<string>
 }
 

@@ -11,7 +11,7 @@ import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
 import { StateBadge } from "../../ui/state.tsx"
-import { agoText, bytesText, plural } from "../../ui/units.ts"
+import { agoText, bytesText, dateText, plural } from "../../ui/units.ts"
 import { openNewRelease } from "./new-release.tsx"
 import { PendingSignatures } from "./pending.tsx"
 import { ReleasePage } from "./release-page.tsx"
@@ -168,6 +168,6 @@ const COLUMNS: readonly Column<Release>[] = [
     heading: "Made",
     width: "130px",
     value: ({ createdAt }) => createdAt,
-    cell: ({ createdAt }) => <span title={new Date(createdAt).toLocaleString()}>{agoText(createdAt)}</span>,
+    cell: ({ createdAt }) => <span title={dateText(createdAt)}>{agoText(createdAt)}</span>,
   },
 ]

@@ -5,6 +5,7 @@ import type { RoleName, Trust } from "../../../main/contract/schema/trust.ts"
 import { Digest } from "../../ui/digest.tsx"
 import { Facts } from "../../ui/page.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
+import { dateText } from "../../ui/units.ts"
 import { openRevokeKey } from "./take-back.ts"
 
 const ROLES: Readonly<Record<RoleName, string>> = {
@@ -79,7 +80,7 @@ export function Signers({ trust }: { readonly trust: Trust }) {
               : { all: "of every package", any: "of one package", none: "not needed" }[gates.validation],
           ],
           ["Without news", `devices run on for ${offlineDays ?? 0} days`],
-          ["Fresh until", freshUntil === null ? "–" : new Date(freshUntil).toLocaleString()],
+          ["Fresh until", freshUntil === null ? "–" : dateText(freshUntil)],
           ...(roots === null
             ? []
             : ([
