@@ -14,6 +14,7 @@ import {
   type ServeOrder,
 } from "../platform/serving/served-runtimes.ts"
 import { serveSocket } from "../platform/serving/socket-server.ts"
+import type { RuntimeMemory } from "../services/ports.ts"
 import { openGuardedModel } from "../services/serving/guarded-model.ts"
 
 const abort = new AbortController()
@@ -62,7 +63,7 @@ async function serve(order: ServeOrder): Promise<void> {
           policy: { ...model.policy },
           rowsUsed: model.firewall.status().rowsUsed,
           clients: [...model.firewall.status().clients],
-          peakMemoryBytes: await model.runtime.peakMemory(),
+          ...memoryOf(await model.runtime.memory()),
         })
         const server = await serveSocket(place.socket, control, {
           identify: (token) => model.firewall.identify(token),
@@ -97,6 +98,13 @@ async function readStandardInput(): Promise<string> {
 async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }))
+}
+
+function memoryOf({ peakBytes, heap }: RuntimeMemory): Pick<Served, "peakMemoryBytes" | "heap"> {
+  return {
+    peakMemoryBytes: peakBytes,
+    heap: heap === null ? null : { isSecret: heap.isSecret, liveBytes: heap.live },
+  }
 }
 
 function answer(document: ServeAnswer): void {

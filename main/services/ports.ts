@@ -299,14 +299,25 @@ export interface RuntimeProcess {
     inputs: readonly Tensor[],
     signal: AbortSignal,
   ): Promise<{ readonly outputs: readonly Tensor[]; readonly sessionMs: number }>
-  /** Largest resident size so far, bytes. */
-  peakMemory(): Promise<number>
+  memory(): Promise<RuntimeMemory>
   /**
    * Ends the session and wipes its memory; the process stays until `close`. Milliseconds it took. At R0 the memory is given
    * back but not wiped: only the end of the process is certain there.
    */
   unload(): Promise<number>
   close(): Promise<void>
+}
+
+export interface RuntimeMemory {
+  /** Largest resident size so far, bytes. */
+  readonly peakBytes: number
+  /** Of the preloaded heap, bytes: in use now, the most that ever was, and all that was ever touched. Null at R0. */
+  readonly heap: {
+    readonly isSecret: boolean
+    readonly live: number
+    readonly peak: number
+    readonly used: number
+  } | null
 }
 
 export interface RuntimeOptions {

@@ -145,7 +145,10 @@ async function measure(
             overhead: latencySealed.p50 / latencyPlain.p50,
           },
           loadMs: loading.loadMs,
-          peakMemoryBytes: { plain: await plain.peakMemory(), sealed: await sealed.runtime.peakMemory() },
+          peakMemoryBytes: {
+            plain: (await plain.memory()).peakBytes,
+            sealed: (await sealed.runtime.memory()).peakBytes,
+          },
           lanes,
           skippedLanes: skipped,
           gate: { passed: gate.passed, lines: [...gate.lines] },

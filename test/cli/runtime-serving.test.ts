@@ -49,6 +49,8 @@ describe("a served runtime", () => {
         { client: "b", refused: 1 },
       ],
     })
+    expect(status?.heap?.isSecret).toBe(status?.level.reached === "R2")
+    expect(status?.heap?.liveBytes).toBeGreaterThan(statSync(path.join(MODELS, "fashion-cnn.onnx")).size)
     client.close()
   })
 

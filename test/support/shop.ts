@@ -282,7 +282,7 @@ const ACCEPTING: Ports["runtime"] = {
     level: { asked: level, reached: "R0", reason: "", steps: [] },
     model: { inputs: [], outputs: [], loadMs: { decrypt: 0, verify: 0, session: 0, total: 0 } },
     infer: async () => ({ outputs: [], sessionMs: 0 }),
-    peakMemory: async () => 0,
+    memory: async () => ({ peakBytes: 0, heap: null }),
     unload: async () => 0,
     close: async () => {},
   }),

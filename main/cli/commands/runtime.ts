@@ -92,6 +92,11 @@ function describe(served: Served): string {
   const { level } = served
   return [
     `${served.id}: ${safeText(served.package)} for ${served.device} at level ${level.reached}, process ${served.pid}, ${bytesText(served.peakMemoryBytes)} at most`,
+    ...(served.heap === null
+      ? []
+      : [
+          `  ${bytesText(served.heap.liveBytes)} in ${served.heap.isSecret ? "secret" : "locked"} memory now`,
+        ]),
     ...(level.reason === "" ? [] : [`  no higher level: ${safeText(level.reason)}`]),
     `  socket ${safeText(served.socket)}`,
     `  tokens in ${safeText(served.tokens)}`,

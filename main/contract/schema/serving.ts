@@ -51,6 +51,8 @@ export const servedSchema = z.strictObject({
   rowsUsed: z.number(),
   clients: z.array(clientStatusSchema),
   peakMemoryBytes: z.number(),
+  /** Of the runtime's own heap; null at R0. `isSecret`: the kernel itself cannot read it. */
+  heap: z.strictObject({ isSecret: z.boolean(), liveBytes: z.number() }).nullable(),
 })
 export type Served = z.infer<typeof servedSchema>
 

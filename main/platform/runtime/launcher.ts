@@ -122,10 +122,11 @@ function asProcess(runtime: Runtime, level: LevelReport, model: LoadedModel): Ru
       }
       return { outputs, sessionMs: header.sessionMs }
     },
-    async peakMemory() {
+    async memory() {
       const { header } = await runtime.ask({ kind: "memory" })
       if (header.kind !== "memory") throw outOfTurn()
-      return header.peakBytes
+      const { peakBytes, heap } = header
+      return { peakBytes, heap }
     },
     async unload() {
       const { header } = await runtime.ask({ kind: "unload" })

@@ -153,7 +153,7 @@ async function measure(lanes: readonly Lane[], feed: Feed, job: JobContext): Pro
       latencyMs: latency,
       overhead: { p50: latency.p50 / base.p50, p95: latency.p95 / base.p95 },
       loadMs: runtime.model.loadMs.total,
-      peakMemoryBytes: await runtime.peakMemory(),
+      peakMemoryBytes: (await runtime.memory()).peakBytes,
       rowsCompared: compared,
       identicalRows: identical[index] ?? 0,
     })

@@ -54,6 +54,22 @@ describe.runIf(process.platform === "linux")("on Linux", () => {
     expect(reached).toBe("R2")
   })
 
+  test("the heap's figures reach the engine: what a model takes, and that it is given back", async () => {
+    const model = await openRegular(path.join(MODELS, "fashion-resnet.onnx"))
+    onTestFinished(async () => model.close())
+    const source: ModelSource = { kind: "plain", files: [{ name: "fashion-resnet.onnx", file: model }] }
+    const runtime = await runtimeLauncher.start(source, { level: "R2", minimum: "R0" }, never)
+    onTestFinished(async () => runtime.close())
+    const { heap: loaded } = await runtime.memory()
+    await runtime.unload()
+    const { heap: after } = await runtime.memory()
+    if (loaded === null || after === null) throw new Error("a runtime at R2 has a heap of its own")
+    expect(loaded).toMatchObject({ isSecret: true })
+    expect(loaded.live - after.live).toBeGreaterThan(model.size / 2)
+    expect(after.peak).toBeGreaterThanOrEqual(loaded.live)
+    expect(after.used).toBeGreaterThanOrEqual(after.peak)
+  })
+
   test("the outputs are the same to the last bit at every level", async () => {
     const outputs: Tensor[] = []
     for (const level of ["R0", "R1", "R2"] as const) {
