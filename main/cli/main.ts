@@ -24,7 +24,7 @@ import { registerSync } from "./commands/sync.ts"
 import { registerValidate } from "./commands/validate.ts"
 import { registerVerify } from "./commands/verify.ts"
 import { productVersion } from "../platform/version.ts"
-import { Context, type GlobalOptions } from "./context.ts"
+import type { Context, GlobalOptions } from "./context.ts"
 import { safeText } from "./text.ts"
 
 /** A command's work: the exit status, 0 unless it says otherwise. */
@@ -73,6 +73,8 @@ async function main(args: readonly string[]): Promise<number> {
     .showSuggestionAfterError()
   for (const register of COMMANDS) {
     register(program, async (command, work) => {
+      // The engine is most of the program, and help and usage errors need none of it.
+      const { Context } = await import("./context.ts")
       const context = new Context(command.optsWithGlobals<GlobalOptions>(), abort)
       try {
         exitCode = (await work(context)) ?? 0

@@ -239,7 +239,8 @@ export const clientContract = {
       remove: oc.input(z.strictObject({ id: z.string() })).output(queuedPushSchema),
     },
     connections: {
-      add: oc.input(connectionSchema).output(connectionSchema),
+      /** The authority's certificates are copied into the workspace: from then on they hold whoever asks this host. */
+      add: oc.input(registryHostSchema).output(connectionSchema),
       list: oc.output(z.array(connectionSchema)),
       /** The login stays: `logout` ends that. */
       remove: oc.input(logoutSchema).output(connectionSchema),

@@ -275,6 +275,7 @@ const TABLE = {
   REQUEST_MALFORMED: [EXIT.input, "This is not a signing request or its answer: copy the file again."],
   RELEASE_NOT_FOUND: [EXIT.missing, "Run `sealwright release list` to see the releases."],
   RELEASE_EXISTS: [EXIT.exists, "Choose another name: a release never changes."],
+  RELEASE_CHANGED: [EXIT.refused, "Look at it again with `sealwright release show` before you approve it."],
   RELEASE_GATE: [EXIT.refused, "Run `sealwright release show` to see which gates are still closed."],
   RING_NOT_FOUND: [
     EXIT.missing,

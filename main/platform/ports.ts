@@ -5,12 +5,14 @@ import os from "node:os"
 import path from "node:path"
 import { nativePayload } from "../../native/lib/payload.ts"
 import type { Ports } from "../services/ports.ts"
+import { authorityDocument } from "../services/ports/registry.ts"
 import { PromptDesk } from "../services/prompt-desk.ts"
 import type { Prompter } from "../services/ports/prompter.ts"
 import { deviceFloors } from "./deployment/device-floors.ts"
 import { FloorRecords } from "./deployment/floor-record.ts"
 import { TpmFloors } from "./deployment/tpm-floors.ts"
 import { localFiles } from "./files.ts"
+import { jobScope } from "./job-scope.ts"
 import { ledgerFolder } from "./ledger/ledger-folder.ts"
 import { localMachine } from "./machine.ts"
 import { markKernel } from "./mark/kernel.ts"
@@ -74,7 +76,8 @@ export function localPorts(
       : nativeBackend(native)
   const now = () => new Date()
   const random = (size: number) => randomFillSync(new Uint8Array(size))
-  const prompts = new PromptDesk(prompter, random)
+  const scope = jobScope()
+  const prompts = new PromptDesk(prompter, random, scope)
   const files = localFiles()
   const keyFolder = path.join(workspace, "keys")
   const documents = documentFiles(path.join(workspace, "documents"))
@@ -90,6 +93,7 @@ export function localPorts(
   const credentials = credentialFiles(process.env)
   const remote = registries({
     pathOf: files.pathOf,
+    authorityOf: async (host) => documents.read(authorityDocument(host)),
     credentials,
     tokenServers: tokenServerFile(path.join(workspace, "token-servers.json")),
     environment: process.env,
@@ -138,6 +142,7 @@ export function localPorts(
     tracing: traceEngine,
     suspects: suspectCommands,
     prompts,
+    jobScope: scope,
     random,
     now,
     reportFault: (error) => {

@@ -24,7 +24,7 @@ import { verify } from "./verify.ts"
 
 export function createEngine(ports: Ports): EngineRouter {
   const os = engineRouter
-  const jobs = new Jobs(ports.now, ports.reportFault)
+  const jobs = new Jobs(ports.now, ports.jobScope, ports.reportFault)
   return os.router({
     doctor: os.doctor.handler(async () => ({
       version: ports.machine.version,

@@ -1,7 +1,7 @@
 /** Long work: watched through events, stopped by its caller's going away, by `cancel`, or by an abort signal. */
 import { AppError, toAppError } from "../contract/errors.ts"
 import type { Job, JobEvent, Live, Progress } from "../contract/schema/base.ts"
-import type { JobControl } from "./ports.ts"
+import type { JobControl, JobScope } from "./ports.ts"
 
 /** What the work of a job sees. */
 export interface JobContext {
@@ -16,11 +16,13 @@ const MAX_KEPT = 200
 export class Jobs {
   readonly #jobs = new Map<string, RunningJob>()
   readonly #now: () => Date
+  readonly #scope: JobScope
   readonly #reportFault: (error: unknown) => void
   #nextId = 1
 
-  constructor(now: () => Date, reportFault: (error: unknown) => void) {
+  constructor(now: () => Date, scope: JobScope, reportFault: (error: unknown) => void) {
     this.#now = now
+    this.#scope = scope
     this.#reportFault = reportFault
   }
 
@@ -36,7 +38,11 @@ export class Jobs {
     const abort = () => job.cancel()
     callerSignal?.addEventListener("abort", abort, { once: true })
     if (callerSignal?.aborted === true) abort()
-    const outcome = run(work, job, this.#reportFault)
+    const outcome = run(
+      async () => this.#scope.run(job.signal, async () => work(job)),
+      job,
+      this.#reportFault,
+    )
     try {
       yield { kind: "started", job: id }
       for (;;) {
@@ -82,12 +88,12 @@ type Outcome<T> = Extract<JobEvent<T>, { readonly kind: "result" | "failed" }>
 
 /** Never rejects: a failure is an event. */
 async function run<T>(
-  work: (context: JobContext) => Promise<T>,
+  work: () => Promise<T>,
   job: RunningJob,
   reportFault: (error: unknown) => void,
 ): Promise<Outcome<T>> {
   try {
-    const result = await work(job)
+    const result = await work()
     job.state = "done"
     return { kind: "result", result }
   } catch (error) {

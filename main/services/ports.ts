@@ -55,11 +55,19 @@ export interface Ports {
   readonly pushes: PushQueue
   /** Where everything that needs a passphrase or PIN asks for it. */
   readonly prompts: PromptDesk
+  readonly jobScope: JobScope
   readonly random: Random
   /** The time now. */
   readonly now: () => Date
   /** Keeps the whole of an unexpected failure for whoever debugs this process; callers only learn that it happened. */
   readonly reportFault: (error: unknown) => void
+}
+
+/** Which job asks for something, however deep below it the asking is. */
+export interface JobScope {
+  run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T>
+  /** Aborts when the job this is called for was cancelled or has ended; null outside of jobs. */
+  signal(): AbortSignal | null
 }
 
 /** How a long operation is watched and stopped. */

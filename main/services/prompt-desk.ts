@@ -3,6 +3,7 @@ import { AppError } from "../contract/errors.ts"
 import type { WaitingQuestion } from "../contract/schema/prompts.ts"
 import { toHex, wipe } from "../core/bytes/bytes.ts"
 import type { Random } from "../core/age/recipient.ts"
+import type { JobScope } from "./ports.ts"
 import type { Prompter, Question } from "./ports/prompter.ts"
 
 interface Waiting {
@@ -12,29 +13,37 @@ interface Waiting {
 
 /**
  * Asks whoever watches; all windows belong to one user, and the first answer counts. With nobody watching the question goes
- * to `otherwise`. Answers pass through to whoever asked: they are neither kept nor copied here.
+ * to `otherwise`. A question ends with the job that asked it: nobody is asked for a PIN nothing needs any more. Answers pass through to whoever asked: they are neither kept nor copied here.
  */
 export class PromptDesk implements Prompter {
   readonly #otherwise: Prompter
   readonly #random: Random
+  readonly #scope: Pick<JobScope, "signal">
   readonly #waiting = new Map<string, Waiting>()
   readonly #watchers = new Set<() => void>()
 
-  constructor(otherwise: Prompter, random: Random) {
+  constructor(otherwise: Prompter, random: Random, scope: Pick<JobScope, "signal">) {
     this.#otherwise = otherwise
+    this.#scope = scope
     this.#random = random
   }
 
   async ask(question: Question): Promise<Uint8Array> {
     if (this.#watchers.size === 0) return this.#otherwise.ask(question)
     const id = toHex(this.#random(16))
+    const signal = this.#scope.signal()
+    const gone = () => new AppError("CANCELLED", "what asked has ended")
+    if (signal?.aborted === true) throw gone()
     return new Promise((resolve, reject) => {
+      const end = () => settle(gone())
       const settle = (answer: Uint8Array | AppError) => {
+        signal?.removeEventListener("abort", end)
         this.#waiting.delete(id)
         this.#tell()
         if (answer instanceof AppError) reject(answer)
         else resolve(answer)
       }
+      signal?.addEventListener("abort", end, { once: true })
       this.#waiting.set(id, { question: { id, ...question }, settle })
       this.#tell()
     })

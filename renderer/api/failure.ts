@@ -29,6 +29,7 @@ const WINDOW_HINTS: Partial<Record<ErrorCode, string>> = {
   REGISTRY_TLS:
     "Its certificate is not trusted here. Ask its owner, or connect without TLS where that is acceptable.",
   CREDENTIALS_UNREADABLE: "Repair or remove the credential file of docker, or connect to the registry again.",
+  RELEASE_CHANGED: "Read what changes again, then approve.",
   RELEASE_GATE: "The list of gates shows which is still closed, and what would open it.",
   RELEASE_EXISTS: "Choose another name: a release never changes.",
   RELEASE_NOT_FOUND: "Go back to the list of releases.",

@@ -35,6 +35,13 @@ test(
     await page.getByRole("link", { name: "Devices" }).click()
     await page.getByRole("button", { name: "Enrol device…" }).click()
     const dialog = page.getByRole("dialog", { name: "Enrol a device" })
+    // A file of roots goes with every judgement until it is taken away.
+    writeFileSync(at("roots.pem"), "")
+    await chooseFiles(page, [at("roots.pem")], async () =>
+      dialog.getByRole("button", { name: "Choose certificates…" }).click(),
+    )
+    await dialog.getByRole("button", { name: "Take roots.pem away" }).click()
+    await dialog.getByText("none: a chip is known by its fingerprint alone").waitFor()
     writeFileSync(at("notes.json"), "{}")
     await chooseFiles(page, [at("notes.json")], async () =>
       dialog.getByRole("button", { name: "Choose request…" }).click(),
@@ -82,6 +89,9 @@ test(
     const dialog = page.getByRole("dialog", { name: "Enrol a device" })
     await dialog.getByText("This computer is the device", { exact: true }).click()
     await dialog.getByRole("textbox", { name: "Name of this device" }).fill("press-21")
+    await dialog.getByRole("combobox", { name: "Where its keys live" }).click()
+    await page.getByRole("option", { name: "this account's keyring (software only)" }).click()
+    await dialog.getByText("The system keeps the key").waitFor()
     await dialog.getByRole("combobox", { name: "Where its keys live" }).click()
     await page.getByRole("option", { name: "a file (software only)" }).click()
     await look("enrolment-device")

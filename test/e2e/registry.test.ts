@@ -1,8 +1,8 @@
 /** A package out to a registry and back, what waits when the registry is away, and the stick that needs none. */
-import { mkdirSync } from "node:fs"
+import { mkdirSync, mkdtempSync } from "node:fs"
 import path from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { goTo, useDesktop } from "../support/browser.ts"
+import { chooseFiles, goTo, useDesktop } from "../support/browser.ts"
 import { dockerRegistry, type DockerRegistry } from "../support/docker-registry.ts"
 import { faultyRegistry } from "../support/faulty-registry.ts"
 import { seedWorkspace, type Seeded } from "../support/seeded-workspace.ts"
@@ -86,11 +86,54 @@ test(
   },
 )
 
+test(
+  "trusts a registry's own authority once its certificates are given, and keeps them",
+  {
+    timeout: 120_000,
+  },
+  async () => {
+    const folder = mkdtempSync(path.join(desktop.folder, "private-registry-"))
+    const locked = await dockerRegistry(folder, { tls: true })
+    try {
+      await locked.start()
+      const { page, context, look } = await desktop.open()
+      await goTo(page, "registry")
+      await page.getByRole("button", { name: "Connect to a registry…" }).first().click()
+      const connecting = page.getByRole("dialog", { name: "Connect to a registry" })
+      await connecting.getByRole("textbox", { name: "Address" }).fill(locked.host)
+      await connecting.getByRole("button", { name: "Connect" }).click()
+      await connecting.getByText("REGISTRY_TLS", { exact: true }).waitFor()
+      await chooseFiles(page, [locked.authority ?? ""], async () =>
+        connecting.getByRole("button", { name: "Choose certificates…" }).click(),
+      )
+      await connecting.getByRole("button", { name: "Take tls.pem away" }).waitFor()
+      await look("registry-authority")
+      await connecting.getByRole("button", { name: "Connect" }).click()
+      const line = page.getByRole("listitem").filter({ hasText: locked.host })
+      await line.getByText("by an authority of your own").waitFor()
+      await line.getByText("connected", { exact: true }).waitFor()
+      await context.close()
+      // Whoever asks this host from this workspace trusts it: nothing is named any more.
+      const { engine } = desktop.host.supervisor
+      const wanted = { host: locked.host, plainHttp: false, authority: null }
+      expect(await engine.registry.check(wanted)).toMatchObject({ tls: true })
+      await engine.registry.connections.remove({ host: locked.host })
+      await expect(engine.registry.check(wanted)).toFailWithCode("REGISTRY_TLS")
+    } finally {
+      await locked.kill()
+    }
+  },
+)
+
 test("keeps a push that its registry refuses, says why, and lets go of it only when asked", async () => {
   const { page, context, look } = await desktop.open()
   let isShut = true
   const closed = await faultyRegistry(() => (isShut ? { status: 403 } : undefined))
-  await desktop.host.supervisor.engine.registry.connections.add({ host: closed.host, plainHttp: true })
+  await desktop.host.supervisor.engine.registry.connections.add({
+    host: closed.host,
+    plainHttp: true,
+    authority: null,
+  })
   await goTo(page, `packages/${seeded.good}`)
   await page.getByRole("button", { name: "Push…" }).click()
   const pushing = page.getByRole("dialog", { name: /^Push .*\.seal$/ })

@@ -29,11 +29,19 @@ export const registerRelease: Register = (program, run) => {
     .command("approve")
     .argument("<name>")
     .requiredOption("--key <name>", "key of an approver in this workspace")
+    .option(
+      "--digest <digest>",
+      "sign only if it is still the release you looked at, as `release show` prints it",
+    )
     .description("show everything that changed against the previous release, and sign that it may go out")
     .addHelpText("after", "\nExample:\n  sealwright release approve line-4 --key alice")
-    .action(async (name: string, options: { readonly key: string }, command) =>
+    .action(async (name: string, options: { readonly key: string; readonly digest?: string }, command) =>
       run(command, async (context) => {
-        const approved = await context.engine.release.approve({ name, key: options.key })
+        const seen = await context.engine.release.show({ name })
+        // Before the key or token is asked: whoever enters its PIN sees for what. Ctrl-C is still in time then.
+        if (!context.isJson) process.stderr.write(`${releaseText(seen)}\n\n`)
+        const digest = options.digest ?? seen.digest
+        const approved = await context.engine.release.approve({ name, key: options.key, digest })
         context.print(approved, () => releaseText(approved))
       }),
     )

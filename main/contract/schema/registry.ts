@@ -103,7 +103,10 @@ export const registryHostSchema = remoteSchema.omit({ kind: true, repository: tr
 export type RegistryHost = z.infer<typeof registryHostSchema>
 
 /** A registry this workspace works with. */
-export const connectionSchema = registryHostSchema.omit({ authority: true })
+export const connectionSchema = registryHostSchema.omit({ authority: true }).extend({
+  /** Whether the workspace keeps certificates of an authority to trust for this host besides the usual ones. */
+  hasAuthority: z.boolean().default(false),
+})
 export type Connection = z.infer<typeof connectionSchema>
 
 /** The password is asked for where the engine can ask; it is no part of any message. */

@@ -45,7 +45,17 @@ export const releaseSchema = z.strictObject({
 export type Release = z.infer<typeof releaseSchema>
 export const releaseEventSchema = jobEventSchema(releaseSchema)
 
-export const approveSchema = z.strictObject({ name: nameSchema, key: nameSchema })
+export const approveSchema = z.strictObject({
+  name: nameSchema,
+  key: nameSchema,
+  /** Digest of the release as the approver saw it; another one is not signed (RELEASE_CHANGED). Null: whatever it is now. */
+  digest: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .nullable()
+    .default(null),
+})
+export type ApproveRequest = z.infer<typeof approveSchema>
 export const attachSchema = z.strictObject({
   name: nameSchema,
   bundles: z.array(fileRefSchema).min(1).max(64),

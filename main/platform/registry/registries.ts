@@ -16,6 +16,8 @@ import { RegistrySession, type SessionSettings } from "./session.ts"
 
 export interface RegistrySettings {
   readonly pathOf: (file: FileRef) => string
+  /** Certificates (PEM) the workspace trusts for a host; none unless given. */
+  readonly authorityOf?: (host: string) => Promise<Uint8Array | null>
   readonly credentials: CredentialSource
   readonly tokenServers: TokenServers
   readonly environment: NodeJS.ProcessEnv
@@ -29,7 +31,7 @@ export function registries(settings: RegistrySettings): Registries & {
   readonly connect: (host: RegistryHost, credentials: CredentialSource) => RegistrySession
   readonly close: () => void
 } {
-  const sessions = new Map<string, RegistrySession>()
+  const sessions = new Map<string, { readonly host: string; readonly session: RegistrySession }>()
   const connect = (
     { host, plainHttp, authority }: RegistryHost,
     credentials: CredentialSource,
@@ -38,7 +40,11 @@ export function registries(settings: RegistrySettings): Registries & {
       ...HTTP_DEFAULTS,
       retry: PATIENT,
       ...settings.patience,
-      authorities: async () => authorities(host, authority === null ? null : settings.pathOf(authority)),
+      authorities: async () => {
+        const kept = await settings.authorityOf?.(host)
+        const named = await authorities(host, authority === null ? null : settings.pathOf(authority))
+        return kept === undefined || kept === null ? named : [...named, Buffer.from(kept).toString("latin1")]
+      },
       proxy: proxyOf(settings.environment),
       credentials,
       tokenServers: settings.tokenServers,
@@ -46,8 +52,10 @@ export function registries(settings: RegistrySettings): Registries & {
     })
   const session = (place: RegistryHost) => {
     const key = JSON.stringify(place)
-    const opened = sessions.get(key) ?? connect(place, settings.credentials)
-    sessions.set(key, opened)
+    const known = sessions.get(key)
+    if (known !== undefined) return known.session
+    const opened = connect(place, settings.credentials)
+    sessions.set(key, { host: place.host, session: opened })
     return opened
   }
   return {
@@ -57,9 +65,16 @@ export function registries(settings: RegistrySettings): Registries & {
       const { plainHttp, authority } = place
       return new RemoteRepository(session({ host, plainHttp, authority }), name, signal)
     },
+    forget(host) {
+      for (const [key, { session: open, host: of }] of sessions) {
+        if (of !== host) continue
+        sessions.delete(key)
+        open.close()
+      }
+    },
     connect,
     close() {
-      for (const open of sessions.values()) open.close()
+      for (const { session: open } of sessions.values()) open.close()
       sessions.clear()
     },
   }

@@ -16,12 +16,19 @@ import type { Blob, Descriptor, Digest } from "../../core/oci/manifest.ts"
 /** Which repository. A folder may be on any volume; its `grants` are a layout in a folder inside. */
 export type RepositoryPlace = Place
 
+/** The document with the certificates (PEM) a workspace trusts for a host, `HOST[:PORT]`. */
+export function authorityDocument(host: string): string {
+  return `registry-authorities/${encodeURIComponent(host)}.pem`
+}
+
 export interface Registries {
   /**
    * Nothing is contacted or made yet. Aborting `signal` ends whatever the repository is doing with CANCELLED. Throws
    * REGISTRY_REFERENCE_INVALID.
    */
   open(place: RepositoryPlace, signal: AbortSignal): Repository
+  /** What is trusted about a host changed: its connections end, and new ones begin with what holds now. */
+  forget(host: string): void
 }
 
 /** What names a blob: enough to ask for it and to check what came. */

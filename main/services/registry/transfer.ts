@@ -4,13 +4,14 @@
  * manifest, which brings its tag along.
  */
 import { attestationType } from "../../core/attest/statement.ts"
+import { readAhead, type ByteSource } from "../../core/bytes/source.ts"
 import type { Descriptor, Digest } from "../../core/oci/manifest.ts"
 import { EMPTY_CONFIG, EMPTY_CONFIG_BYTES, MEDIA } from "../../core/oci/media-types.ts"
 import type { SealManifest } from "../../core/oci/seal-manifests.ts"
 import { SHARED_TAG, trustDocuments, trustTag } from "../../core/oci/trust-manifest.ts"
 import type { JobContext } from "../jobs.ts"
 import type { OpenFile } from "../ports.ts"
-import type { Repository } from "../ports/registry.ts"
+import type { BlobContent, Repository } from "../ports/registry.ts"
 import type { TaggedGrant } from "./grant-tags.ts"
 import { inParallel } from "./in-parallel.ts"
 import { isNewTrust, trustRepository } from "./trust-transfer.ts"
@@ -20,12 +21,14 @@ const MANIFESTS_AT_ONCE = 8
 /** A large blob fills a line by itself; a second one covers the pauses of the first. */
 const LARGE_AT_ONCE = 2
 const LARGE_BYTES = 1 << 20
+const SMALL_BYTES = 1 << 14
 
 export class Transfer {
   readonly #repository: Repository
   readonly #grants: Repository
   readonly #trust: Repository
   readonly #file: OpenFile
+  readonly #neighbours: ByteSource
   readonly #report: (done: number) => void
   /** Bytes of each blob that are done, and of all. */
   readonly #done = new Map<Digest, number>()
@@ -39,6 +42,7 @@ export class Transfer {
     this.#grants = repository.below("grants")
     this.#trust = trustRepository(repository)
     this.#file = file
+    this.#neighbours = readAhead(file)
     this.bytes = parts.reduce(
       (sum, { blob, layers }) =>
         sum + blob.bytes.length + layers.reduce((all, { descriptor }) => all + descriptor.size, 0),
@@ -137,12 +141,18 @@ export class Transfer {
   async #storeLayers(repository: Repository, { layers }: SealManifest): Promise<void> {
     await repository.putBlob(EMPTY_CONFIG, { kind: "bytes", bytes: EMPTY_CONFIG_BYTES })
     for (const { descriptor, offset } of layers) {
-      const content = { kind: "file", file: this.#file.number, offset } as const
+      const content = await this.#contentOf(descriptor, offset)
       const note = (done: number) => this.#note(descriptor, done)
       const outcome = await repository.putBlob(descriptor, content, note)
       if (outcome === "stored") this.sentBytes += descriptor.size
       this.#note(descriptor, descriptor.size)
     }
+  }
+
+  /** Small blobs lie side by side in the file and are read together. */
+  async #contentOf({ size }: Descriptor, offset: number): Promise<BlobContent> {
+    if (size > SMALL_BYTES) return { kind: "file", file: this.#file.number, offset }
+    return { kind: "bytes", bytes: Uint8Array.from(await this.#neighbours.read(offset, size)) }
   }
 
   #noteSent(part: SealManifest): void {

@@ -1,6 +1,6 @@
 /** Packages become a release, and people approve it. */
 import { AppError } from "../../contract/errors.ts"
-import type { CreateRelease } from "../../contract/schema/release.ts"
+import type { ApproveRequest, CreateRelease } from "../../contract/schema/release.ts"
 import { signStatement } from "../../core/attest/attestation.ts"
 import { attestationType, toStatementBytes } from "../../core/attest/statement.ts"
 import { readAll } from "../../core/bytes/source.ts"
@@ -62,8 +62,14 @@ async function copyAll(
   await attachBundles(writer, parts, contents.bundles)
 }
 
-/** One person's signature under a release. Throws ROLE_MISSING unless the trust root lets the key approve. */
-export async function approveRelease(ports: Ports, name: string, keyName: string): Promise<void> {
+/**
+ * One person's signature under a release. Throws ROLE_MISSING unless the trust root lets the key approve, RELEASE_CHANGED when
+ * the release is not the one with the digest its approver looked at.
+ */
+export async function approveRelease(
+  ports: Ports,
+  { name, key: keyName, digest }: ApproveRequest,
+): Promise<void> {
   const plan = await currentPlan(ports)
   const { key, signer } = await chooseSigningKey(ports, keyName)
   const { keyId } = trustKey(signer.publicKeyPem(), key.name, key.assurance)
@@ -71,7 +77,10 @@ export async function approveRelease(ports: Ports, name: string, keyName: string
     throw new AppError("ROLE_MISSING", `key ${key.name} is not the key of an approver`)
   const release = await openRelease(ports, name)
   try {
-    const sha256 = release.index.descriptor.digest.slice("sha256:".length)
+    const found = release.index.descriptor.digest
+    if (digest !== null && digest !== found)
+      throw new AppError("RELEASE_CHANGED", `${name} is ${found.slice(0, 19)}…, not ${digest.slice(0, 19)}…`)
+    const sha256 = found.slice("sha256:".length)
     const statement = toStatementBytes({
       subjects: [{ name: "", digest: { sha256 } }],
       predicateType: attestationType("approval"),

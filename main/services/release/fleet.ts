@@ -18,6 +18,7 @@ import { readJson } from "../../core/policy/release.ts"
 import { receiptSchema } from "../deployment/receipts.ts"
 import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
+import { inParallel } from "../registry/in-parallel.ts"
 import { findPlan } from "../trust/publish.ts"
 import type { Repository } from "../ports/registry.ts"
 import { grantsSent, lastWords, type Directed } from "./director.ts"
@@ -25,6 +26,7 @@ import { grantsSent, lastWords, type Directed } from "./director.ts"
 type Receipt = z.infer<typeof receiptSchema>
 
 const MAX_PEM_BYTES = 1 << 16
+const LISTS_AT_ONCE = 8
 /** A bundle is a signature and a small statement. */
 const MAX_RECEIPT_BYTES = 1 << 20
 
@@ -80,11 +82,16 @@ export async function collectReceipts(ports: Ports, repository: Repository): Pro
   const grants = repository.below("grants")
   const receipts: Imported["receipts"] = []
   const sent = await grantsSent(ports)
-  for (const deviceId of names.keys()) {
-    for (const grant of sent.get(deviceId) ?? []) {
-      for (const found of await attachedReceipts(grants, grant))
-        receipts.push(await takeReceipt(ports, found, { trust, names, deviceId }))
-    }
+  const places = [...names.keys()].flatMap((deviceId) =>
+    (sent.get(deviceId) ?? []).map((grant) => ({ deviceId, grant })),
+  )
+  const attached = new Map<Digest, readonly FoundReceipt[]>()
+  await inParallel(places, LISTS_AT_ONCE, async ({ grant }) => {
+    attached.set(grant, await attachedReceipts(grants, grant))
+  })
+  for (const { deviceId, grant } of places) {
+    for (const found of attached.get(grant) ?? [])
+      receipts.push(await takeReceipt(ports, found, { trust, names, deviceId }))
   }
   await logReceipts(ports, receipts)
   return { receipts }

@@ -27,7 +27,7 @@ export function releaseHandlers(ports: Ports, jobs: Jobs) {
     show: os.show.handler(async ({ input }) => showRelease(ports, input.name)),
     approve: os.approve.handler(async ({ input, signal }) =>
       alone(signal, async () => {
-        await approveRelease(ports, input.name, input.key)
+        await approveRelease(ports, input)
         return showRelease(ports, input.name)
       }),
     ),

@@ -6,6 +6,7 @@ import type { Enrolled } from "../../../main/contract/schema/enrolment.ts"
 import { connection } from "../../api/connection.ts"
 import type { SentFile } from "../../api/files.ts"
 import { refresh } from "../../api/queries.ts"
+import { ChooseFile, type ChosenFile } from "../../ui/choose-file.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { dateText } from "../../ui/units.ts"
@@ -32,6 +33,7 @@ export function DeskSteps({
 }) {
   const [judged, setJudged] = useState<Judged | null>(null)
   const [error, setError] = useState<unknown>(null)
+  const [roots, setRoots] = useState<ChosenFile | null>(null)
   const judge = async (
     from: SentFile,
     { approve, allowUnattested }: Vouching = { approve: "", allowUnattested: false },
@@ -43,7 +45,7 @@ export function DeskSteps({
       const result = await connection.client.enrolment.enrol({
         file: from.file,
         output: { file: output.file, replace: false },
-        roots: null,
+        roots: roots?.file ?? null,
         approve: approve === "" ? null : approve,
         allowUnattested,
       })
@@ -123,10 +125,24 @@ export function DeskSteps({
           )}
         </ExchangeStep>
       </ol>
+      <div>
+        <Text size="sm">Roots of TPM makers</Text>
+        <ChooseFile
+          what="certificates"
+          accept=".pem,.crt"
+          none="none: a chip is known by its fingerprint alone"
+          value={roots}
+          onChange={setRoots}
+        />
+      </div>
       {error !== null && <FailureNotice error={error} />}
       {judged !== null && <EnrolmentChecks checks={judged.result.checks} />}
       {judged?.result.kind === "refused" && (
-        <Vouch checks={judged.result.checks} onVouch={(vouching) => void judge(judged.from, vouching)} />
+        <Vouch
+          checks={judged.result.checks}
+          hasRoots={roots !== null}
+          onVouch={(vouching) => void judge(judged.from, vouching)}
+        />
       )}
     </>
   )
@@ -135,9 +151,12 @@ export function DeskSteps({
 /** A chip nobody vouches for: the operator may, by its fingerprint, or may take it at a lower level. */
 function Vouch({
   checks,
+  hasRoots,
   onVouch,
 }: {
   readonly checks: Enrolled["checks"]
+  /** With the roots of its maker the chip may be known after all. */
+  readonly hasRoots: boolean
   readonly onVouch: (vouching: Vouching) => void
 }) {
   const [approve, setApprove] = useState("")
@@ -167,7 +186,7 @@ function Vouch({
         onChange={(event) => setAllowed(event.currentTarget.checked)}
       />
       <Group justify="flex-end">
-        <Button type="submit" disabled={!isWhole && !allowUnattested}>
+        <Button type="submit" disabled={!isWhole && !allowUnattested && !hasRoots}>
           Judge again
         </Button>
       </Group>

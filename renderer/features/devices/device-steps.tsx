@@ -126,7 +126,9 @@ export function DeviceSteps({
   )
 }
 
-type Place = "tpm2" | "pkcs11" | "software"
+const PLACES = ["tpm2", "pkcs11", "keyring", "software"] as const
+
+type Place = KeyPlace["provider"]
 
 function InitForm({ onInit }: { readonly onInit: (name: string, place: KeyPlace) => Promise<void> }) {
   const [name, setName] = useState("")
@@ -163,10 +165,11 @@ function InitForm({ onInit }: { readonly onInit: (name: string, place: KeyPlace)
           data={[
             { value: "tpm2", label: "TPM of this computer" },
             { value: "pkcs11", label: "PKCS#11 token" },
+            { value: "keyring", label: "this account's keyring (software only)" },
             { value: "software", label: "a file (software only)" },
           ]}
           value={place}
-          onChange={(value) => setPlace(value === "pkcs11" || value === "software" ? value : "tpm2")}
+          onChange={(value) => setPlace(PLACES.find((each) => each === value) ?? "tpm2")}
         />
       </div>
       {place === "pkcs11" ? (
@@ -178,6 +181,11 @@ function InitForm({ onInit }: { readonly onInit: (name: string, place: KeyPlace)
           spellCheck={false}
           required
         />
+      ) : place === "keyring" ? (
+        <Text size="xs" c="dimmed">
+          The system keeps the key and opens it when this account logs in. It works wherever a keyring runs;
+          Doctor says whether one does here.
+        </Text>
       ) : (
         <Checkbox
           label={
@@ -204,6 +212,8 @@ function placeOf(place: Place, uri: string, isLocked: boolean): KeyPlace {
       return { provider: "tpm2", tcti: null, adopt: null, persistent: false, auth: isLocked, pcrs: [] }
     case "pkcs11":
       return { provider: "pkcs11", uri, adopt: false }
+    case "keyring":
+      return { provider: "keyring" }
     case "software":
       return { provider: "software", passphrase: isLocked }
   }

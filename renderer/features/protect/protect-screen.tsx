@@ -10,7 +10,7 @@ import { addModel, openModels, type OpenModel } from "../../api/open-models.ts"
 import { queries } from "../../api/queries.ts"
 import { go } from "../../api/router.ts"
 import { useStore, type Store } from "../../api/store.ts"
-import { ChooseJson, type ChosenFile } from "../../ui/choose-json.tsx"
+import { ChooseFile, type ChosenFile } from "../../ui/choose-file.tsx"
 import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Facts, Page } from "../../ui/page.tsx"
@@ -123,7 +123,8 @@ function Steps({ model, summary, devices, keys }: StepsProps) {
                 ],
                 [
                   "Allowed",
-                  <ChooseJson
+                  <ChooseFile
+                    accept=".json"
                     key="policy"
                     what="policy"
                     none="everything, without limits"

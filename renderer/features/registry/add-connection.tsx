@@ -2,6 +2,7 @@ import { Checkbox, Text, TextInput } from "@mantine/core"
 import { useState } from "react"
 import { connection } from "../../api/connection.ts"
 import { refresh } from "../../api/queries.ts"
+import { ChooseFile, type ChosenFile } from "../../ui/choose-file.tsx"
 import { DialogForm, openDialog } from "../../ui/form-dialog.tsx"
 
 export function openAddConnection(): void {
@@ -13,11 +14,12 @@ function AddConnection({ onClose }: { readonly onClose: () => void }) {
   const [host, setHost] = useState("")
   const [username, setUsername] = useState("")
   const [plainHttp, setPlainHttp] = useState(false)
+  const [authority, setAuthority] = useState<ChosenFile | null>(null)
   const add = async () => {
     const { registry } = connection.client
-    const wanted = { host: host.trim(), plainHttp }
-    if (username.trim() === "") await registry.check({ ...wanted, authority: null })
-    else await registry.login({ ...wanted, authority: null, username: username.trim() })
+    const wanted = { host: host.trim(), plainHttp, authority: plainHttp ? null : (authority?.file ?? null) }
+    if (username.trim() === "") await registry.check(wanted)
+    else await registry.login({ ...wanted, username: username.trim() })
     await registry.connections.add(wanted)
     await refresh("connections")
   }
@@ -48,6 +50,18 @@ function AddConnection({ onClose }: { readonly onClose: () => void }) {
         checked={plainHttp}
         onChange={(event) => setPlainHttp(event.currentTarget.checked)}
       />
+      {!plainHttp && (
+        <div>
+          <Text size="sm">Certificate authority</Text>
+          <ChooseFile
+            what="certificates"
+            accept=".pem,.crt,.cer"
+            none="those this computer trusts"
+            value={authority}
+            onChange={setAuthority}
+          />
+        </div>
+      )}
       <Text size="xs" c="dimmed">
         The password is asked for next. It is kept where docker and skopeo keep theirs.
       </Text>

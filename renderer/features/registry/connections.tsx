@@ -28,8 +28,12 @@ export function Connections({ connections }: { readonly connections: readonly Co
 
 function ConnectionLine({ each }: { readonly each: Connection }) {
   const { data, error, isFetching, refetch } = useQuery({
-    queryKey: ["connection", each.host, each.plainHttp],
-    queryFn: async ({ signal }) => connection.client.registry.check({ ...each, authority: null }, { signal }),
+    queryKey: ["connection", each.host, each.plainHttp, each.hasAuthority],
+    queryFn: async ({ signal }) =>
+      connection.client.registry.check(
+        { host: each.host, plainHttp: each.plainHttp, authority: null },
+        { signal },
+      ),
     staleTime: 60_000,
   })
   const failure = error === null ? null : toFailure(error)
@@ -48,6 +52,12 @@ function ConnectionLine({ each }: { readonly each: Connection }) {
       )}
       <span className="sw-job-title sw-wrap">
         {each.host}
+        {each.hasAuthority && (
+          <Text span size="xs" c="dimmed">
+            {" "}
+            by an authority of your own
+          </Text>
+        )}
         {failure !== null && (
           <Text size="xs" c="dimmed">
             {failure.message} {failure.hint} <code className="sw-code">{failure.code}</code>

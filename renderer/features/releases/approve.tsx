@@ -40,7 +40,7 @@ function Approve({
   const key = sorted.find(({ name }) => name === chosen) ?? sorted[0]
   const approve = async () => {
     if (key === undefined) return
-    await connection.client.release.approve({ name: release.name, key: key.name })
+    await connection.client.release.approve({ name: release.name, key: key.name, digest: release.digest })
     await refresh("releases")
   }
   return (

@@ -10,7 +10,7 @@ import { openModels } from "../../api/open-models.ts"
 import { queries } from "../../api/queries.ts"
 import { go } from "../../api/router.ts"
 import { useStore, type Store } from "../../api/store.ts"
-import { ChooseJson, type ChosenFile } from "../../ui/choose-json.tsx"
+import { ChooseFile, type ChosenFile } from "../../ui/choose-file.tsx"
 import { Empty } from "../../ui/empty.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
@@ -135,7 +135,7 @@ function Choices({ entry, packages, devices }: ChoicesProps) {
           onChange={(value) => setSigningKey(value ?? NOBODY)}
         />
         <Input.Wrapper label="Limits it has to keep" labelElement="div" size="xs">
-          <ChooseJson what="gate" none="identical outputs" value={gate} onChange={setGate} />
+          <ChooseFile what="gate" accept=".json" none="identical outputs" value={gate} onChange={setGate} />
         </Input.Wrapper>
         {model !== undefined && <TestData file={model.file} />}
       </div>

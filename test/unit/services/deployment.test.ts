@@ -68,7 +68,11 @@ describe("a release", () => {
     ])
     await expect(fleet.publish("r1")).toFailWithCode("RELEASE_GATE")
     await expect(engine.release.approve({ name: "r1", key: "press" })).toFailWithCode("ROLE_MISSING")
-    await engine.release.approve({ name: "r1", key: "bob" })
+    const other = `sha256:${"0".repeat(64)}`
+    await expect(engine.release.approve({ name: "r1", key: "bob", digest: other })).toFailWithCode(
+      "RELEASE_CHANGED",
+    )
+    await engine.release.approve({ name: "r1", key: "bob", digest: again.digest })
     await expect(fleet.publish("r1")).toFailWithCode("RELEASE_GATE")
     await fleet.attachValidation("r1", { passed: false })
     await expect(fleet.publish("r1")).toFailWithCode("RELEASE_GATE")

@@ -28,7 +28,7 @@ export interface Matching {
 
 /** Mean cosine below which two layers are not taken for the same. Unrelated ones reach 0.13, short first kernels more. */
 const LEAST_GAIN = 0.15
-/** A gain from which on channels are certainly where they were, so that no other order is tried. */
+/** A gain from which on channels are certainly where they were and layers the same, so that no other order or layer is tried. */
 const IN_PLACE = 0.8
 
 /** Front to back: what reads known channels is found by its rows, which makes the channels it produces known. */
@@ -86,14 +86,22 @@ function* findLayer(
   strict: boolean,
 ): Work<Found | null> {
   let best: Found | null = null
-  for (const [index, candidate] of suspect.layers.entries()) {
-    if (isTaken[index] === 1) continue
+  for (const index of likeliestFirst(suspect.layers.length, isTaken)) {
+    const candidate = suspect.layers[index]
+    if (candidate === undefined) continue
     yield
     const compared = yield* compare(original, suspect, layer, candidate, matching, strict)
-    if (compared !== null && compared.gain > (best?.gain ?? LEAST_GAIN))
-      best = { ...compared, suspect: index }
+    if (compared === null || compared.gain <= (best?.gain ?? LEAST_GAIN)) continue
+    best = { ...compared, suspect: index }
+    if (best.gain >= IN_PLACE) break
   }
   return best
+}
+
+/** The layers that are left, from the one behind the last that is taken: mostly the order is that of the original. */
+function likeliestFirst(count: number, isTaken: Uint8Array): readonly number[] {
+  const first = isTaken.lastIndexOf(1) + 1
+  return Array.from({ length: count }, (_, i) => (first + i) % count).filter((index) => isTaken[index] !== 1)
 }
 
 /** How alike two layers are under the best choice of what is not known yet; `null` when they cannot be the same. */

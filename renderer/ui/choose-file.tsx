@@ -1,4 +1,4 @@
-/** A small JSON file that goes with a job: chosen, shown by its name, taken away. */
+/** A small file that goes with a job: chosen, shown by its name, taken away. */
 import { ActionIcon, Button, Group } from "@mantine/core"
 import { IconX } from "@tabler/icons-react"
 import type { FileRef } from "../../main/contract/schema/base.ts"
@@ -11,21 +11,24 @@ export interface ChosenFile {
   readonly name: string
 }
 
-export function ChooseJson({
+export function ChooseFile({
   what,
+  accept,
   none,
   value,
   onChange,
 }: {
   /** Such as `policy`. */
   readonly what: string
+  /** Endings, as the system's dialog wants them: `.json`. */
+  readonly accept: string
   /** What holds without one. */
   readonly none: string
   readonly value: ChosenFile | null
   readonly onChange: (value: ChosenFile | null) => void
 }) {
   const choose = async () =>
-    bringIn(await chooseFiles(".json"), ([first]) => {
+    bringIn(await chooseFiles(accept), ([first]) => {
       if (first !== undefined) onChange({ file: first.file, name: first.name })
     })
   return (
