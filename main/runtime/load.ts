@@ -109,7 +109,8 @@ const HASHED_AT_ONCE = 1 << 30
 
 function sha256(bytes: Uint8Array): Uint8Array {
   const hash = createHash("sha256")
-  for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE) hash.update(bytes.subarray(at, at + HASHED_AT_ONCE))
+  for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE)
+    hash.update(bytes.subarray(at, at + HASHED_AT_ONCE))
   return hash.digest()
 }
 
