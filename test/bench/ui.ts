@@ -88,6 +88,8 @@ async function firstLoad(browser: Browser, desk: Desk): Promise<readonly Figure[
     page.on("response", (response) => bodies.push(response.body()))
     await page.goto(desk.link())
     await connected(page)
+    // What comes from now on is fetched because nothing else is to do.
+    page.removeAllListeners("response")
     paints.push(
       await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN),
     )
