@@ -392,7 +392,7 @@ const TABLE = {
   ],
   REGISTRY_TLS: [
     EXIT.unavailable,
-    "The registry's certificate is not trusted: pass its authority with --ca, or --plain-http for a registry without TLS.",
+    "The registry's certificate is not trusted: give its authority's (--ca, or with the connection), or --plain-http for a registry without TLS.",
   ],
   REGISTRY_UNAUTHORIZED: [EXIT.key, "Log in with `sealwright registry login`, or check the stored password."],
   REGISTRY_DENIED: [EXIT.key, "This account may not do that: ask the registry's owner for access."],
