@@ -192,7 +192,7 @@ describe("a device without a TPM", () => {
       await expect(ports.floors.read(device)).toFailWithCode("WORKSPACE_UNUSABLE")
     }
     writeFileSync(file, good)
-    const recipient = `${device.recipient.slice(0, -1)}q`
+    const recipient = `${device.recipient.slice(0, -1)}${device.recipient.endsWith("q") ? "p" : "q"}`
     const other = path.join(workspace, "documents", "floors", createDeviceId(recipient))
     renameSync(file, other)
     await expect(ports.floors.read({ ...device, recipient })).toFailWithCode("WORKSPACE_UNUSABLE")
