@@ -35,17 +35,21 @@ export class Certificate {
     return (this.#worst?.copies ?? 0) < this.#limit
   }
 
-  /** Tries a copy; false when it changes the outputs more than allowed, and then it does not count. */
+  /**
+   * Tries a copy; false when it changes the outputs more than allowed. Then it does not count, unless it `leavesAnyway`: what is
+   * said must hold for every copy that leaves.
+   */
   async check(
     masterKey: Uint8Array,
     tensors: readonly OriginalTensor[],
     planned: readonly PlannedTensor[],
     edition: Edition,
+    leavesAnyway: boolean,
   ): Promise<boolean> {
     const { distortion, outputs } = await this.#desk.certify(masterKey, tensors, planned, edition)
-    if (!isWithin(distortion, this.#budget, SLACK)) return false
-    this.#worst = worse(this.#worst, this.#describe(distortion, outputs))
-    return true
+    const holds = isWithin(distortion, this.#budget, SLACK)
+    if (holds || leavesAnyway) this.#worst = worse(this.#worst, this.#describe(distortion, outputs))
+    return holds
   }
 
   #describe({ relativeMeanSquare, largestChange, top1 }: Distortion, outputs: Outputs): Measured {

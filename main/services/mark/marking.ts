@@ -130,12 +130,12 @@ export class Marking {
     for (let attempt = first; attempt < MAX_TRIES; attempt += 1) {
       const word = { device, attempt }
       if (certificate === null || !certificate.isWanted) return word
-      const holds = await certificate.check(this.#ledger.masterKey, this.#tensors, this.#planned.tensors, {
-        kind: this.#mode,
-        word,
-      })
       // A copy that is out already is not drawn again: two copies of one device would be two colluders.
-      if (holds || earlier !== undefined) return word
+      const isOut = earlier !== undefined
+      const edition = { kind: this.#mode, word } as const
+      const { masterKey } = this.#ledger
+      const holds = await certificate.check(masterKey, this.#tensors, this.#planned.tensors, edition, isOut)
+      if (holds || isOut) return word
     }
     throw new AppError(
       "MARK_TOO_WEAK",

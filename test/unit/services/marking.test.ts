@@ -81,6 +81,12 @@ describe("a marked package", { timeout: 240_000 }, () => {
     const status = await desk.engine.ledger.status()
     expect(status.devices.map(({ name }) => name)).toEqual(["press-07", "press-08"])
     expect(status.models.map(({ copies }) => copies)).toEqual([4])
+
+    // Copies that are out are not drawn anew, even where the owner would allow less by now; what they cost is said.
+    const strict = { ...options, mark: await calibrated("fashion", 0.5) }
+    const kept = await desk.protect("fashion-cnn.onnx", desk.at("three.seal"), strict)
+    expect(kept.mark?.measured?.outputChange).toBeGreaterThan(0.005)
+    expect(kept.mark?.measured).toEqual(measured)
   })
 
   test("of a fleet opens as a model of its own for each device, from one payload", async () => {
