@@ -37,26 +37,32 @@ export function sliceSource(source: ByteSource, offset: number, size: number): B
   }
 }
 
+/** What is read first, and after every jump. */
+const FIRST_STRETCH = 1 << 12
+
 /**
- * The same source, read in stretches: neighbours of what was asked for come along, up to `stretchBytes`. For documents that lie
- * side by side and are looked at one after the other; a larger read goes straight through.
+ * The same source, read in stretches: what lies behind comes along. For documents that lie side by side and are looked at one
+ * after the other. A stretch is twice the last one, up to `stretchBytes`, as long as reads go forward; one that jumps back
+ * starts small, so that an order chosen by a stranger cannot have much more read than is asked for. A larger read goes
+ * straight through.
  */
 export function readAhead(source: ByteSource, stretchBytes = 1 << 18): ByteSource {
   let from = 0
   let held = new Uint8Array(0)
+  let stretch = 0
   return {
     size: source.size,
     read: async (offset, length) => {
-      const isHeld = () => offset >= from && offset + length <= from + held.length
-      if (!isHeld()) {
-        const available = Math.min(stretchBytes, source.size - offset)
-        if (length > available) return source.read(offset, length)
-        const stretch = Uint8Array.from(await source.read(offset, available))
-        held = stretch
-        from = offset
-        return stretch.subarray(0, length)
-      }
-      return held.subarray(offset - from, offset - from + length)
+      if (offset >= from && offset + length <= from + held.length)
+        return held.subarray(offset - from, offset - from + length)
+      const goesOn = offset >= from && offset <= from + held.length + stretchBytes
+      stretch = goesOn ? Math.min(stretchBytes, Math.max(FIRST_STRETCH, 2 * stretch)) : FIRST_STRETCH
+      const available = Math.min(Math.max(length, stretch), stretchBytes, source.size - offset)
+      if (length > available) return source.read(offset, length)
+      const read = Uint8Array.from(await source.read(offset, available))
+      held = read
+      from = offset
+      return read.subarray(0, length)
     },
   }
 }

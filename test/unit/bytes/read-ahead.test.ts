@@ -34,6 +34,39 @@ describe("a source that is read ahead", () => {
     expect(reads).toEqual(["0+64", "100+65", "990+10"])
   })
 
+  test("reads more and more at a time while reads go forward", async () => {
+    const reads: number[] = []
+    const source = {
+      size: 1 << 20,
+      read: async (_: number, length: number) => {
+        reads.push(length)
+        return new Uint8Array(length)
+      },
+    }
+    const ahead = readAhead(source)
+    for (let at = 0; at < source.size; at += 512) await ahead.read(at, 512)
+    expect(reads.slice(0, 4)).toEqual([1, 2, 4, 8].map((pages) => pages * 4096))
+    expect(reads.length).toBeLessThan(11)
+  })
+
+  test("does not read far for who jumps back and forth", async () => {
+    let bytes = 0
+    const source = {
+      size: 64 << 20,
+      read: async (_: number, length: number) => {
+        bytes += length
+        return new Uint8Array(length)
+      },
+    }
+    const ahead = readAhead(source)
+    const reads = 4096
+    for (let at = reads; at > 0; at -= 1) await ahead.read(at * 8192, 1024)
+    expect(bytes).toBeLessThanOrEqual(reads * 4096)
+    for (let at = 0; at < reads; at += 1)
+      await ahead.read(at % 2 === 0 ? at * 8192 : source.size - 1024 - at * 8192, 1024)
+    expect(bytes).toBeLessThanOrEqual(3 * reads * 4096)
+  })
+
   test("keeps what it gave when it reads on", async () => {
     const ahead = readAhead(counted().source, 16)
     const first = await ahead.read(0, 16)
