@@ -26,6 +26,9 @@ const placeSchema = z.discriminatedUnion("provider", [
   z.strictObject({ provider: z.literal("pkcs11"), uri: z.string(), isAdopted: z.boolean() }),
 ])
 
+/** Certificates kept with a key. */
+export const MAX_CHAIN = 32
+
 /** Records of keys made before there was a choice of places lack the fields with defaults. */
 export const keyRecordSchema = keySchema.extend({
   evidence: z.array(z.string()).default([]),
@@ -33,7 +36,7 @@ export const keyRecordSchema = keySchema.extend({
   unlock: keySchema.shape.unlock.default("nothing"),
   place: placeSchema.default({ provider: "software", sealing: "plain" }),
   /** Certificates an authority gave the key, DER in base64, its own first. */
-  chain: z.array(z.string()).max(32).default([]),
+  chain: z.array(z.string()).max(MAX_CHAIN).default([]),
 })
 
 export type KeyRecord = z.infer<typeof keyRecordSchema>

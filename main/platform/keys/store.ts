@@ -10,7 +10,7 @@ import type { KeyStore, NewKey } from "../../services/ports/keys.ts"
 import { checkName, Records } from "../workspace/records.ts"
 import { fingerprintOf } from "./public-key.ts"
 import type { KeyProvider, MadeKey } from "./provider.ts"
-import { keyRecordSchema, toKey, type KeyRecord } from "./record.ts"
+import { keyRecordSchema, MAX_CHAIN, toKey, type KeyRecord } from "./record.ts"
 
 const PURPOSES = ["signing", "device", "attestation", "authority"] as const
 
@@ -104,6 +104,8 @@ export function keyStore(
     async attach({ name, purpose }, chain) {
       if (purpose !== "signing")
         throw new AppError("KEY_PURPOSE", `key ${name} is no signing key and gets no certificate`)
+      if (chain.length > MAX_CHAIN)
+        throw new AppError("CERTIFICATE_MALFORMED", `more than ${MAX_CHAIN} certificates above one another`)
       const record = await records.signing.find(name)
       await records.signing.replace(name, { ...record, chain: chain.map(toBase64) })
     },

@@ -31,7 +31,7 @@ export interface KeyStore {
     /** Whether the key gets a passphrase of its own. */
     readonly passphrase: boolean
   }): Promise<{ readonly key: Key; readonly chain: readonly Uint8Array[] }>
-  /** Keeps certificates with a signing key, DER, its own first, in the place of those it had. Whether they fit is the caller's to judge. */
+  /** Keeps certificates with a signing key, DER, its own first, in the place of those it had. Whether they fit is the caller's to judge. Throws CERTIFICATE_MALFORMED for more than 32. */
   attach(key: Key, chain: readonly Uint8Array[]): Promise<void>
   /** The certificates kept with a key, DER, its own first. */
   chain(key: Key): Promise<readonly Uint8Array[]>

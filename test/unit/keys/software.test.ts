@@ -187,6 +187,16 @@ it("a name that is taken is refused before anybody is asked for a passphrase", a
   expect(prompter.asked).toEqual([])
 })
 
+it("a key takes as many certificates as a record holds, and is whole after one too many", async () => {
+  const keys = openKeys(temporaryFolder())
+  const key = await keys.create(wanted("release"))
+  const chain = (count: number) => Array.from({ length: count }, (_, index) => Uint8Array.of(index))
+  await expect(keys.attach(key, chain(33))).toFailWithCode("CERTIFICATE_MALFORMED")
+  expect(await keys.chain(await keys.find("release"))).toEqual([])
+  await keys.attach(key, chain(32))
+  expect(await keys.chain(await keys.find("release"))).toEqual(chain(32))
+})
+
 function pointOf(key: Key): Uint8Array {
   const { x, y } = createPublicKey(key.publicKeyPem ?? "").export({ format: "jwk" })
   return Buffer.concat([Buffer.of(4), Buffer.from(x ?? "", "base64url"), Buffer.from(y ?? "", "base64url")])
