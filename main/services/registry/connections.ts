@@ -26,11 +26,13 @@ export async function addConnection(
 ): Promise<Connection> {
   parseReference(`${host}/x`)
   const connection = { host, plainHttp, hasAuthority: authority !== null }
-  if (authority === null) await ports.documents.remove(authorityDocument(host))
-  else await ports.documents.write(authorityDocument(host), await readAuthority(ports, authority))
-  ports.registries.forget(host)
+  const certificates = authority === null ? null : await readAuthority(ports, authority)
   const others = (await listConnections(ports)).filter((each) => each.host !== host)
+  // Whatever this is interrupted by, nothing is trusted that the list does not show.
+  await ports.documents.remove(authorityDocument(host))
   await keep(ports, [...others, connection])
+  if (certificates !== null) await ports.documents.write(authorityDocument(host), certificates)
+  ports.registries.forget(host)
   return connection
 }
 
@@ -40,16 +42,16 @@ export async function removeConnection(ports: Ports, host: string): Promise<Conn
   const found = all.find((each) => each.host === host)
   if (found === undefined)
     throw new AppError("REGISTRY_NOT_FOUND", `${host} is not among the registries of this workspace`)
+  await ports.documents.remove(authorityDocument(host))
   await keep(
     ports,
     all.filter((each) => each !== found),
   )
-  await ports.documents.remove(authorityDocument(host))
   ports.registries.forget(host)
   return found
 }
 
-/** PEM as it came, once it is known to hold certificates and nothing else. */
+/** The certificates of the file, PEM, once it is known to hold some and nothing else. */
 async function readAuthority(ports: Ports, ref: FileRef): Promise<Uint8Array> {
   const { readCertificateFile } = await import("../../core/attest/certificate-files.ts")
   const file = await ports.files.open(ref)
