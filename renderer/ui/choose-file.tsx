@@ -1,10 +1,10 @@
 /** A small file that goes with a job: chosen, shown by its name, taken away. */
-import { ActionIcon, Button, Group } from "@mantine/core"
-import { IconX } from "@tabler/icons-react"
+import { Button, Group } from "@mantine/core"
 import type { FileRef } from "../../main/contract/schema/base.ts"
 import { chooseFiles } from "../api/choose.ts"
 import { bringIn } from "../api/intake.ts"
 import { showFailure } from "./confirm.tsx"
+import { TakeAway } from "./take-away.tsx"
 
 export interface ChosenFile {
   readonly file: FileRef
@@ -36,17 +36,7 @@ export function ChooseFile({
       <span className="sw-ellipsis" title={value?.name ?? none}>
         {value?.name ?? none}
       </span>
-      {value !== null && (
-        <ActionIcon
-          size="xs"
-          variant="subtle"
-          color="gray"
-          aria-label={`Take ${value.name} away`}
-          onClick={() => onChange(null)}
-        >
-          <IconX size={12} aria-hidden />
-        </ActionIcon>
-      )}
+      {value !== null && <TakeAway name={value.name} onClick={() => onChange(null)} />}
       <Button
         size="compact-xs"
         variant="default"

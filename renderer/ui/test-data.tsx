@@ -1,11 +1,11 @@
 /** The arrays a model is measured on: shown, chosen, taken away. */
-import { ActionIcon, Button, Group, Text } from "@mantine/core"
-import { IconX } from "@tabler/icons-react"
+import { Button, Group, Text } from "@mantine/core"
 import type { FileRef } from "../../main/contract/schema/base.ts"
 import { chooseFiles } from "../api/choose.ts"
 import { takeFiles } from "../api/intake.ts"
 import { changeModel, openModels } from "../api/open-models.ts"
 import { useStore } from "../api/store.ts"
+import { TakeAway } from "./take-away.tsx"
 
 export function TestData({ file }: { readonly file: FileRef }) {
   const model = useStore(openModels).find((each) => each.file === file)
@@ -24,17 +24,7 @@ export function TestData({ file }: { readonly file: FileRef }) {
           <Text span size="sm" className="sw-ellipsis" title={value?.name ?? ""}>
             {value?.name ?? "none"}
           </Text>
-          {value !== null && (
-            <ActionIcon
-              size="xs"
-              variant="subtle"
-              color="gray"
-              aria-label={`Take ${value.name} away`}
-              onClick={() => changeModel(file, clear)}
-            >
-              <IconX size={12} />
-            </ActionIcon>
-          )}
+          {value !== null && <TakeAway name={value.name} onClick={() => changeModel(file, clear)} />}
         </Group>
       ))}
       <Group gap="sm" mt={4}>
