@@ -18,6 +18,7 @@ import { countingProxy } from "../support/counting-proxy.ts"
 import { dockerRegistry } from "../support/docker-registry.ts"
 import { writeLargeModel } from "../support/large-model.ts"
 import { own, role } from "../support/shop.ts"
+import { keepStranger } from "../support/stranger.ts"
 import { MODELS, ROOT } from "../support/workspace.ts"
 import { median, type Bench, type Figure } from "./bench.ts"
 
@@ -162,16 +163,7 @@ async function ring(folder: string, report: Report): Promise<void> {
     const names = Array.from({ length: DEVICES }, (_, index) => `press-${String(index).padStart(4, "0")}`)
     for (const name of names) {
       const { recipient } = generateX25519(ports.random)
-      // Past the look at all others that adding one by hand takes.
-      await ports.devices.add({
-        name,
-        recipient,
-        recipientType: "X25519",
-        assurance: "software",
-        holdsKey: false,
-        addedAt: ports.now().toISOString(),
-        enrolment: null,
-      })
+      await keepStranger(ports, name, recipient)
     }
     await release(engine, folder, path.join(MODELS, "fashion-cnn.onnx"), names, "r1")
     const startedAt = performance.now()

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest"
 import { followJob } from "../../main/contract/client.ts"
+import type { DeploymentStatus } from "../../main/contract/schema/deployment.ts"
 import type { Place } from "../../main/contract/schema/registry.ts"
 import { attestationType } from "../../main/core/attest/statement.ts"
 import { bundleManifest } from "../../main/core/oci/manifest.ts"
@@ -30,6 +31,22 @@ const placeAt = (host: string, name = `press/model-${count++}`): Place & { reado
   plainHttp: true,
   authority: null,
 })
+
+/** Logins for `host` are kept in a folder of this test alone; the answer puts one there. */
+function useLogins(host: string): (login: { readonly username: string; readonly password: string }) => void {
+  const folderOfLogins = temporaryFolder()
+  vi.stubEnv("DOCKER_CONFIG", folderOfLogins)
+  return ({ username, password }) => {
+    const auth = Buffer.from(`${username}:${password}`).toString("base64")
+    writeFileSync(path.join(folderOfLogins, "config.json"), JSON.stringify({ auths: { [host]: { auth } } }))
+  }
+}
+
+/** As from a process of its own, which has not signed in and has no token. */
+async function syncAnew(fleet: Fleet, from: Place): Promise<DeploymentStatus> {
+  const { engine } = fleet.shop.place("press-07")
+  return followJob(await engine.deployment.sync({ device: "press-07", from }))
+}
 
 describe("a fleet over a registry", () => {
   test("goes out, is installed, and its receipts come back to the grants", async () => {
@@ -87,24 +104,15 @@ describe("a fleet over a registry", () => {
       const proxy = await countingProxy(guarded.host)
       onTestFinished(() => proxy.close())
       const place = placeAt(proxy.host)
-      const credentials = temporaryFolder()
-      vi.stubEnv("DOCKER_CONFIG", credentials)
+      const logIn = useLogins(proxy.host)
       const fleet = await Fleet.open(temporaryFolder())
       const file = await fleet.deploy("r1")
       await expect(fleet.sync(place)).toFailWithCode("REGISTRY_UNAUTHORIZED")
       const { engine } = fleet.device()
       expect((await engine.deployment.status({ device: "press-07" })).receiptsWaiting).toBe(1)
-      const auth = Buffer.from(`${login.username}:${login.password}`).toString("base64")
-      writeFileSync(
-        path.join(credentials, "config.json"),
-        JSON.stringify({ auths: { [proxy.host]: { auth } } }),
-      )
+      logIn(login)
       await fleet.push(file, place, "r1")
-      // A process of its own each time: it has not signed in yet.
-      const sync = async () => {
-        const { engine: fresh } = fleet.shop.place("press-07")
-        return followJob(await fresh.deployment.sync({ device: "press-07", from: place }))
-      }
+      const sync = async () => syncAnew(fleet, place)
       expect(await sync()).toMatchObject({ receiptsWaiting: 0 })
       proxy.taken()
       expect((await sync()).result.detail).toBe("nothing new")
@@ -124,18 +132,10 @@ describe("a fleet over a registry", () => {
       const proxy = await countingProxy(guarded.host)
       onTestFinished(() => proxy.close())
       const place = placeAt(proxy.host)
-      const credentials = temporaryFolder()
-      vi.stubEnv("DOCKER_CONFIG", credentials)
-      const auth = Buffer.from(`${login.username}:${login.password}`).toString("base64")
-      const config = { auths: { [proxy.host]: { auth } } }
-      writeFileSync(path.join(credentials, "config.json"), JSON.stringify(config))
+      useLogins(proxy.host)(login)
       const fleet = await Fleet.open(temporaryFolder())
       await fleet.push(await fleet.deploy("r1"), place, "r1")
-      // A process of its own each time: it has no token yet.
-      const sync = async () => {
-        const { engine } = fleet.shop.place("press-07")
-        return followJob(await engine.deployment.sync({ device: "press-07", from: place }))
-      }
+      const sync = async () => syncAnew(fleet, place)
       expect(await sync()).toMatchObject({ receiptsWaiting: 0 })
       proxy.taken()
       tokens.taken()

@@ -8,6 +8,7 @@ import { countingProxy } from "../support/counting-proxy.ts"
 import { dockerRegistry, type DockerRegistry } from "../support/docker-registry.ts"
 import { SealEditor } from "../support/seal-editor.ts"
 import { Fleet } from "../support/shop.ts"
+import { keepStranger } from "../support/stranger.ts"
 import { sharedFolder, temporaryFolder } from "../support/workspace.ts"
 
 /** More than one statement holds. */
@@ -26,15 +27,7 @@ async function addStranger(fleet: Fleet, name: string, bin: string | null = null
   let { recipient } = generateX25519(ports.random)
   const isWanted = () => bin === null || binOf(createDeviceId(recipient)) === bin
   while (!isWanted()) ({ recipient } = generateX25519(ports.random))
-  await ports.devices.add({
-    name,
-    recipient,
-    recipientType: "X25519",
-    assurance: "software",
-    holdsKey: false,
-    addedAt: ports.now().toISOString(),
-    enrolment: null,
-  })
+  await keepStranger(ports, name, recipient)
 }
 
 const placeAt = (host: string, name: string): Place & { readonly kind: "remote" } => ({

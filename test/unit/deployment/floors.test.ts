@@ -2,14 +2,15 @@
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { followJob, type HostClient } from "../../../main/contract/client.ts"
-import type { Device, KeyPlace } from "../../../main/contract/schema/keys.ts"
+import { followJob } from "../../../main/contract/client.ts"
+import type { Device } from "../../../main/contract/schema/keys.ts"
 import { signStatement } from "../../../main/core/attest/attestation.ts"
 import { readBundle } from "../../../main/core/attest/bundle.ts"
 import { readStatement, toStatementBytes } from "../../../main/core/attest/statement.ts"
 import { toBase64 } from "../../../main/core/bytes/bytes.ts"
 import { createDeviceId } from "../../../main/core/policy/device-id.ts"
-import { Fleet } from "../../support/shop.ts"
+import { EnrolledFleet } from "../../support/enrolled-fleet.ts"
+import { Fleet, outputOf } from "../../support/shop.ts"
 import { startSwtpm, type Swtpm } from "../../support/swtpm.ts"
 import { temporaryFolder } from "../../support/workspace.ts"
 
@@ -54,57 +55,26 @@ describe("a device with a TPM", () => {
   })
 
   test("quotes its state under its receipts, which the desk checks by the key of its enrolment", async () => {
-    const fleet = await Fleet.open(temporaryFolder(), { names: [] })
-    const place = fleet.shop.place("press-07")
-    fleet.devices.set("press-07", place)
+    const enrolled = await EnrolledFleet.open(tpm.tcti, false)
+    const { fleet, device: place, file } = enrolled
     const [device, desk] = [place.engine, fleet.desk.engine]
-    const at = async (engine: HostClient, name: string) => engine.files.refer({ path: fleet.shop.at(name) })
-    const out = async (engine: HostClient, name: string) => ({ file: await at(engine, name), replace: true })
-    const tpmPlace: KeyPlace = {
-      provider: "tpm2",
-      tcti: tpm.tcti,
-      adopt: null,
-      persistent: false,
-      auth: false,
-      pcrs: [],
-    }
-    await device.enrolment.init({
-      name: "press-07",
-      place: tpmPlace,
-      hardwareId: null,
-      request: await out(device, "request"),
-    })
-    const enrol = async (from: string, to: string) =>
-      desk.enrolment.enrol({
-        file: await at(desk, from),
-        output: await out(desk, to),
-        roots: null,
-        approve: null,
-        allowUnattested: true,
-      })
-    await enrol("request", "challenge")
-    await device.enrolment.respond({
-      challenge: await at(device, "challenge"),
-      output: await out(device, "response"),
-    })
-    expect(await enrol("response", "certificates")).toMatchObject({ kind: "enrolled" })
-    await desk.fleet.setRing({ name: "pilot", devices: ["press-07"] })
-    await fleet.release("r1")
-    await fleet.publish("r1")
-    const file = await fleet.export("r1.seal")
+    expect(enrolled.enrolled).toMatchObject({ kind: "enrolled" })
     // No key for receipts is carried: enrolment has named it.
     expect(
       await device.deployment.provision({
         device: "press-07",
-        from: await at(device, "r1.seal"),
+        from: await enrolled.at(place, "r1.seal"),
         hardwareId: null,
       }),
     ).toMatchObject({ receiptKey: { name: "press-07" } })
     await fleet.sync(file)
     await fleet.install()
     await fleet.commit()
-    await device.deployment.receipts({ device: "press-07", output: await out(device, "back.seal") })
-    expect(await desk.fleet.import({ file: await at(desk, "back.seal") })).toEqual({
+    await device.deployment.receipts({
+      device: "press-07",
+      output: await outputOf(place, fleet.shop.at("back.seal")),
+    })
+    expect(await desk.fleet.import({ file: await enrolled.at(fleet.desk, "back.seal") })).toEqual({
       receipts: [{ device: "press-07", result: "taken", reason: "" }],
     })
     expect(await desk.fleet.status()).toMatchObject([{ receipts: { good: 1, refused: 0, quoted: 1 } }])
@@ -131,8 +101,11 @@ describe("a device with a TPM", () => {
       sign: async (message) => ports.keys.sign(signing, message),
     })
     writeFileSync(path.join(folder, id, "receipts", name), forged)
-    await device.deployment.receipts({ device: "press-07", output: await out(device, "back.seal") })
-    expect(await desk.fleet.import({ file: await at(desk, "back.seal") })).toMatchObject({
+    await device.deployment.receipts({
+      device: "press-07",
+      output: await outputOf(place, fleet.shop.at("back.seal")),
+    })
+    expect(await desk.fleet.import({ file: await enrolled.at(fleet.desk, "back.seal") })).toMatchObject({
       receipts: [{ result: "refused" }],
     })
   })
