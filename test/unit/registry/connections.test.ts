@@ -20,7 +20,7 @@ test("whatever interrupts a change of connections, no authority is trusted that 
   onTestFinished(close)
   const pem = path.join(folder, "authority.pem")
   writeFileSync(pem, issue({ name: "registry", extensions: CA }).pem)
-  const authority = await ports.files.refer(pem)
+  const authority = ports.files.refer(pem)
   const wanted = { host: HOST, plainHttp: false, authority }
   const kept = async () => (await ports.documents.read(authorityDocument(HOST))) !== null
   const fails = async () => {
