@@ -133,6 +133,26 @@ describe("a desk, three signers and a device", () => {
     expect(log.stdout).toContain("1.0 to pilot, 1 devices")
   })
 
+  test("read what changes rule by rule, go back to an older release, and look at a ring without emptying it", async () => {
+    writeFileSync(at("policy.json"), JSON.stringify({ notAfter: "2090-01-01T00:00:00Z" }))
+    const model = path.join(MODELS, "digits-mlp.onnx")
+    const rules = ["--device", "press-07", "--sign", "press", "--policy", at("policy.json"), "--no-mark"]
+    await cliJson(["protect", model, ...rules, "-o", at("p2.seal"), ...desk])
+    const made = await cli(["release", "create", "2.0", at("p2.seal"), ...desk])
+    const lines = made.stdout.split("\n").map((line) => line.trim())
+    expect(lines).toContain("policy notAfter: none → 2090-01-01T00:00:00Z")
+    expect(lines.filter((line) => line.startsWith("policy "))).toHaveLength(1)
+    expect(lines.filter((line) => /^package sha256:[0-9a-f]{64}$/.test(line))).toHaveLength(1)
+    expect(lines.filter((line) => line.startsWith("model:"))).toEqual([])
+    const back = await cliJson<Published>(["release", "rollback", "--ring", "pilot", "--to", "1.0", ...desk])
+    expect(back).toMatchObject({ release: "1.0.again-2", counter: 2, devices: 1 })
+    const pilot = { name: "pilot", devices: ["press-07"] }
+    expect(await cliJson(["fleet", "ring", "pilot", ...desk])).toEqual(pilot)
+    expect(await cliJson(["fleet", "rings", ...desk])).toEqual([pilot])
+    const pem = await cli(["keys", "show", "bob", "--pem", "--workspace", at("bob")])
+    expect(pem.stdout).toBe(readFileSync(at("bob.pem"), "utf8"))
+  })
+
   test("lose no word when several processes change the trust root at once", async () => {
     const digests = Array.from({ length: 4 }, (_, index) => `sha256:${String(index).repeat(64)}`)
     const all = await Promise.all(

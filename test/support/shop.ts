@@ -9,7 +9,7 @@ import type { Published, Release } from "../../main/contract/schema/release.ts"
 import { localEngine } from "../../main/contract/server.ts"
 import type { RolesRequest, Signer, Trust } from "../../main/contract/schema/trust.ts"
 import { signStatement } from "../../main/core/attest/attestation.ts"
-import { attestationType, toStatementBytes } from "../../main/core/attest/statement.ts"
+import { attestationType, toStatementBytes, type JsonObject } from "../../main/core/attest/statement.ts"
 import { localPorts } from "../../main/platform/ports.ts"
 import { createEngine } from "../../main/services/engine.ts"
 import type { Ports } from "../../main/services/ports.ts"
@@ -157,6 +157,11 @@ export class Fleet {
       readonly devices?: readonly string[]
       readonly mode?: "individual" | "fleet"
       /** Paths of arrays. */
+      /** Path of a policy. */
+      readonly policy?: string
+      /** Path of a model; the same small one unless given. */
+      readonly model?: string
+      readonly signingKey?: string
       readonly golden?: { readonly input: string; readonly output: string; readonly tolerance: number }
     } = {},
   ): Promise<Release> {
@@ -164,9 +169,10 @@ export class Fleet {
     const seal = this.shop.at(`${name}.package.seal`)
     await followJob(
       await engine.protect({
-        model: await engine.files.refer({ path: MODEL }),
+        model: await engine.files.refer({ path: options.model ?? MODEL }),
         devices: [...(options.devices ?? this.devices.keys())],
-        signingKey: "press",
+        signingKey: options.signingKey ?? "press",
+        policy: options.policy === undefined ? null : await engine.files.refer({ path: options.policy }),
         escrow: [],
         mode: options.mode ?? "fleet",
         // Too small to carry a mark; releases are what is tested here.
@@ -249,14 +255,17 @@ export class Fleet {
   }
 
   /** A statement about the release's first package, as validate makes it. */
-  async attachValidation(name: string, { passed, signer = "press" }: ValidationChoice): Promise<void> {
+  async attachValidation(
+    name: string,
+    { passed, signer = "press", measured = {} }: ValidationChoice,
+  ): Promise<void> {
     const { engine, ports } = this.desk
     const { packages } = await engine.release.show({ name })
     const key = await ports.keys.find(signer, "signing")
     const statement = toStatementBytes({
       subjects: [{ name: "", digest: { sha256: (packages[0] ?? "").slice("sha256:".length) } }],
       predicateType: attestationType("validation"),
-      predicate: { createdAt: this.shop.now.toISOString(), tool: "test", gate: { passed } },
+      predicate: { createdAt: this.shop.now.toISOString(), tool: "test", gate: { passed }, ...measured },
     })
     const bundle = await signStatement(statement, {
       publicKeyPem: () => key.publicKeyPem ?? "",
@@ -294,4 +303,6 @@ const MODEL = path.join(MODELS, "digits-mlp.onnx")
 export interface ValidationChoice {
   readonly passed: boolean
   readonly signer?: string
+  /** Accuracy and latency as the report of validate has them. */
+  readonly measured?: JsonObject
 }

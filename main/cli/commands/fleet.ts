@@ -1,5 +1,5 @@
 import { AppError } from "../../contract/errors.ts"
-import type { Imported } from "../../contract/schema/release.ts"
+import type { Imported, Ring } from "../../contract/schema/release.ts"
 import type { Register } from "../main.ts"
 import { parsePlace, type PlaceOptions } from "../place.ts"
 import { bytesText, safeText, table } from "../text.ts"
@@ -9,13 +9,19 @@ export const registerFleet: Register = (program, run) => {
   fleet
     .command("ring")
     .argument("<name>")
-    .argument("[devices...]", "its devices from now on; none shows all rings")
-    .description("set the devices of a ring")
+    .argument("[devices...]", "its devices from now on; none shows them")
+    .option("--none", "no device from now on")
+    .description("show or set the devices of a ring")
     .addHelpText("after", "\nExample:\n  sealwright fleet ring pilot press-07 press-08")
-    .action(async (name: string, devices: readonly string[], _options, command) =>
+    .action(async (name: string, devices: readonly string[], options: { readonly none?: boolean }, command) =>
       run(command, async (context) => {
-        const ring = await context.engine.fleet.setRing({ name, devices: [...devices] })
-        context.print(ring, () => `${ring.name}: ${ring.devices.join(", ") || "no device"}`)
+        if (options.none === true && devices.length > 0) throw new AppError("USAGE", "give devices or --none")
+        const isSet = options.none === true || devices.length > 0
+        const ring = isSet
+          ? await context.engine.fleet.setRing({ name, devices: [...devices] })
+          : (await context.engine.fleet.rings()).find((each) => each.name === name)
+        if (ring === undefined) throw new AppError("RING_NOT_FOUND", `there is no ring ${name}`)
+        context.print(ring, () => ringText(ring))
       }),
     )
   fleet
@@ -26,7 +32,9 @@ export const registerFleet: Register = (program, run) => {
       run(command, async (context) => {
         const rings = await context.engine.fleet.rings()
         context.print(rings, () =>
-          rings.map(({ name, devices }) => `${name}: ${devices.join(", ")}`).join("\n"),
+          rings.length === 0
+            ? "no rings yet: sealwright fleet ring NAME DEVICE"
+            : rings.map(ringText).join("\n"),
         )
       }),
     )
@@ -121,6 +129,10 @@ export const registerFleet: Register = (program, run) => {
         context.print(receipts, () => receiptLines(receipts))
       }),
     )
+}
+
+function ringText({ name, devices }: Ring): string {
+  return `${name}: ${devices.join(", ") || "no device"}`
 }
 
 function receiptLines(receipts: Imported["receipts"]): string {

@@ -1,7 +1,8 @@
 import { AppError } from "../../contract/errors.ts"
-import type { Published, Release } from "../../contract/schema/release.ts"
+import type { Published } from "../../contract/schema/release.ts"
 import type { Register } from "../main.ts"
-import { bytesText, durationText, safeText, shortDigest, table } from "../text.ts"
+import { durationText, table } from "../text.ts"
+import { releaseText } from "../release-text.ts"
 
 export const registerRelease: Register = (program, run) => {
   const release = program.command("release").description("what goes out, with whose approval, to which ring")
@@ -90,7 +91,7 @@ export const registerRelease: Register = (program, run) => {
     .action(async (options: { readonly ring: string; readonly to: string }, command) =>
       run(command, async (context) => {
         const published = await context.job(async (control) =>
-          context.engine.release.rollback(options, control),
+          context.engine.release.rollback({ ring: options.ring, to: options.to }, control),
         )
         context.print(published, () => publishedText(published))
       }),
@@ -148,29 +149,14 @@ export const registerRelease: Register = (program, run) => {
 }
 
 function revokeOf(what: string, name: string) {
-  if (what === "package") return { kind: "package", digest: name } as const
+  if (what === "package") {
+    if (!/^sha256:[0-9a-f]{64}$/.test(name))
+      throw new AppError("USAGE", "a package is named by its digest, as `release show` prints it: sha256:…")
+    return { kind: "package", digest: name } as const
+  }
   if (what === "device") return { kind: "device", name } as const
   if (what === "key") return { kind: "key", key: name } as const
   throw new AppError("USAGE", "revoke takes package, device or key")
-}
-
-function releaseText(release: Release): string {
-  return [
-    `${release.name}: ${release.state}, ${release.packages.length} package(s), ${bytesText(release.payloadBytes)}, for ${release.devices.length} device(s)`,
-    `  ${release.digest}${release.counter === null ? "" : `, counter ${release.counter}`}`,
-    ...release.gates.map(
-      ({ gate, isOpen, detail }) => `  ${isOpen ? "open  " : "CLOSED"} ${gate}: ${safeText(detail)}`,
-    ),
-    release.previous === null ? "  the first release" : `  against ${release.previous}:`,
-    ...release.changes.map(
-      ({ what, before, after }) => `    ${what}: ${shortText(before) || "–"} → ${shortText(after) || "–"}`,
-    ),
-  ].join("\n")
-}
-
-function shortText(text: string): string {
-  const safe = safeText(text.split(", ").map(shortDigest).join(", "))
-  return safe.length > 160 ? `${safe.slice(0, 160)}…` : safe
 }
 
 function publishedText(published: Published): string {

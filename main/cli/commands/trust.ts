@@ -194,9 +194,9 @@ function registerCeremony(trust: Parameters<Register>[0], run: Parameters<Regist
 const ROLES_TEXT = roleSchema.options.join(", ")
 const SIGNER_HELP = `
 A signer is a key of this workspace (NAME, or PERSON=NAME) or somebody's public key (PERSON=FILE.pem, with
-:hardware or :attested behind it when that is known of the key).`
+:hardware or :attested behind it when that is known of the key). \`sealwright keys show NAME --pem\` prints that file.`
 const INIT_EXAMPLE =
-  "sealwright trust init --root alice bob=bob.pem --root-threshold 2 --release-manager alice --packager press --online desk --director desk"
+  "sealwright trust init --root alice bob=bob.pem --root-threshold 2 --release-manager alice --approver bob=bob.pem --packager press --online desk --director desk"
 
 function addRoleOptions(command: Parameters<Register>[0]): void {
   for (const role of roleSchema.options) {
@@ -285,7 +285,8 @@ function defined(options: RoleOptions): RoleOptions {
 
 function trustText(trust: Trust): string {
   const { roots } = trust
-  if (roots === null) return `no trust root yet\n${pendingText(trust.pending)}`.trimEnd()
+  if (roots === null)
+    return `no trust root yet: sealwright trust init --help\n${pendingText(trust.pending)}`.trimEnd()
   return [
     `image root     version ${roots.image.version}, until ${roots.image.expires}, SHA-256 ${roots.image.sha256}`,
     `director root  version ${roots.director.version}, until ${roots.director.expires}, SHA-256 ${roots.director.sha256}`,

@@ -29,7 +29,7 @@ type Answer = z.infer<typeof answerSchema>
 
 type Output = SignRequest["output"]
 
-/** Writes the waiting draft as a request file. Throws TRUST_ABSENT when nothing waits. */
+/** Writes the waiting draft as a request file. Throws DRAFT_ABSENT when nothing waits. */
 export async function writeRequest(ports: Ports, output: Output): Promise<Trust> {
   await write(ports, output, await waitingDraft(ports))
   return showTrust(ports)
@@ -80,7 +80,7 @@ export async function discardDraft(ports: Ports): Promise<Trust> {
 
 async function waitingDraft(ports: Ports): Promise<Draft> {
   const draft = await readDraft(ports)
-  if (draft === null) throw new AppError("TRUST_ABSENT", "nothing waits for signatures in this workspace")
+  if (draft === null) throw new AppError("DRAFT_ABSENT", "nothing waits for signatures in this workspace")
   return draft
 }
 

@@ -1,0 +1,199 @@
+/** What a release manager sees and does: what changed, rings, what is taken back, and how long words hold. */
+import { writeFileSync } from "node:fs"
+import path from "node:path"
+import { describe, expect, test } from "vitest"
+import { followJob } from "../../../main/contract/client.ts"
+import { Fleet, own, role } from "../../support/shop.ts"
+import { MODELS, temporaryFolder } from "../../support/workspace.ts"
+
+const changesOf = async (fleet: Fleet, name: string) => {
+  const { changes } = await fleet.desk.engine.release.show({ name })
+  return new Map(changes.map(({ what, before, after }) => [what, [before, after] as const]))
+}
+
+describe("an approver", () => {
+  test("sees the model, its accuracy and latency, the policy and the devices, each before and after", async () => {
+    const fleet = await Fleet.open(temporaryFolder(), { names: ["press-07", "press-08"] })
+    const rules = fleet.shop.at("policy.json")
+    writeFileSync(rules, JSON.stringify({ notAfter: "2028-01-01T00:00:00Z" }))
+    const measured = (accuracy: number, p50: number) => ({
+      accuracy: { kind: "accuracy", plain: accuracy, sealed: accuracy },
+      latencyMs: { plain: { p50 }, sealed: { p50 } },
+    })
+    await fleet.release("r1", { devices: ["press-07"] })
+    await fleet.attachValidation("r1", { passed: true, measured: measured(0.97, 1.5) })
+    const first = await changesOf(fleet, "r1")
+    const model = first.get("model")?.[1] ?? ""
+    expect(model).toMatch(/^sha256:[0-9a-f]{64}$/)
+    expect(first.get("devices")).toEqual(["", "press-07"])
+    await expect(fleet.publish("r1")).toFailWithCode("PACKAGE_NOT_FOR_DEVICE")
+    await fleet.desk.engine.fleet.setRing({ name: "pilot", devices: ["press-07"] })
+    await fleet.publish("r1")
+
+    // The same model for the same device: a package is new each time it is made, nothing else is.
+    await fleet.release("same", { devices: ["press-07"] })
+    await fleet.attachValidation("same", { passed: true, measured: measured(0.97, 1.5) })
+    expect([...(await changesOf(fleet, "same")).keys()]).toEqual(["packages"])
+
+    await fleet.release("other", { model: path.join(MODELS, "wine-linear.onnx"), policy: rules })
+    await fleet.attachValidation("other", { passed: true, measured: measured(0.98, 2.25) })
+    const changes = await changesOf(fleet, "other")
+    expect(changes.get("model")?.[0]).toBe(model)
+    expect(changes.get("model")?.[1]).not.toBe(model)
+    expect(changes.get("devices")).toEqual(["press-07", "press-07, press-08"])
+    expect(changes.get("accuracy")).toEqual(["accuracy 0.97 (plain 0.97)", "accuracy 0.98 (plain 0.98)"])
+    expect(changes.get("latency")).toEqual(["p50 1.50 ms (plain 1.50 ms)", "p50 2.25 ms (plain 2.25 ms)"])
+    const [before, after] = changes.get("policy") ?? []
+    expect(JSON.parse(before ?? "")).toMatchObject({ notAfter: null })
+    expect(JSON.parse(after ?? "")).toMatchObject({ notAfter: "2028-01-01T00:00:00Z" })
+  })
+
+  test("counts no longer once the key is taken from the trust root", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    const { engine } = fleet.desk
+    await engine.keys.create({ name: "bob", purpose: "signing" })
+    await engine.trust.change({ kind: "add-key", role: "approver", signer: own("bob"), threshold: null })
+    await fleet.release("r1")
+    // She is the only owner of the root as well.
+    await expect(engine.release.revoke({ kind: "key", key: "alice" })).toFailWithCode("TRUST_INVALID")
+    await engine.trust.change({ kind: "remove-key", role: "approver", key: "alice", threshold: null })
+    await expect(fleet.publish("r1")).toFailWithCode("RELEASE_GATE")
+    await engine.release.approve({ name: "r1", key: "bob" })
+    expect((await fleet.publish("r1")).devices).toBe(1)
+  })
+})
+
+describe("a release", () => {
+  test("stays in when somebody who is no packager made its package", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    await fleet.desk.engine.keys.create({ name: "mallory", purpose: "signing" })
+    const { gates } = await fleet.release("r1", { signingKey: "mallory" })
+    expect(gates.map(({ gate, isOpen }) => [gate, isOpen])).toEqual([
+      ["signatures", false],
+      ["validation", true],
+      ["approvals", true],
+    ])
+    await expect(fleet.publish("r1")).toFailWithCode("RELEASE_GATE")
+  })
+
+  test("is promoted to one more ring once it is out, under the same counter", async () => {
+    const fleet = await Fleet.open(temporaryFolder(), { names: ["press-07", "press-08"] })
+    const { engine } = fleet.desk
+    await engine.fleet.setRing({ name: "pilot", devices: ["press-07"] })
+    await engine.fleet.setRing({ name: "all", devices: ["press-07", "press-08"] })
+    await fleet.release("r1")
+    const promote = async () => followJob(await engine.release.promote({ name: "r1", ring: "all" }))
+    await expect(promote()).toFailWithCode("RELEASE_GATE")
+    await fleet.publish("r1")
+    expect(await promote()).toMatchObject({ counter: 1, ring: "all", devices: 2 })
+    expect(await engine.fleet.status()).toMatchObject([
+      { device: "press-07", ring: "all", counter: 2, wanted: "r1" },
+      { device: "press-08", ring: "all", counter: 1, wanted: "r1" },
+    ])
+  })
+})
+
+describe("what is taken back", () => {
+  test("a packager's key: its packages are refused by the desk and by devices that run them", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    const { engine } = fleet.desk
+    await fleet.deploy("r1")
+    await engine.keys.create({ name: "press-2", purpose: "signing" })
+    await engine.trust.change({ kind: "add-key", role: "packager", signer: own("press-2"), threshold: null })
+    expect(await engine.release.revoke({ kind: "key", key: "press" })).toEqual({
+      what: "key press",
+      pending: null,
+    })
+    await fleet.release("r2")
+    await expect(fleet.publish("r2")).toFailWithCode("RELEASE_GATE")
+    await fleet.sync(await fleet.export("revoked.seal"))
+    const { engine: device } = fleet.device()
+    const verdict = await followJob(await device.deployment.verify({ device: "press-07" }))
+    expect(verdict.verdict).toBe("refused")
+    expect(verdict.checks.find(({ result }) => result === "failed")).toMatchObject({
+      id: "signatures",
+      code: "SIGNER_UNTRUSTED",
+    })
+    // What the new key packs reaches the device.
+    await fleet.release("r3", { signingKey: "press-2" })
+    await fleet.publish("r3")
+    expect((await fleet.sync(await fleet.export("r3.seal"))).incoming).toMatchObject({ release: "r3" })
+  })
+
+  test("a device: the next release to its ring does not reach it, until somebody puts it back", async () => {
+    const fleet = await Fleet.open(temporaryFolder(), { names: ["press-07", "press-08"] })
+    const { engine } = fleet.desk
+    await fleet.release("r1")
+    await fleet.publish("r1")
+    expect(await engine.release.revoke({ kind: "device", name: "press-07" })).toMatchObject({
+      what: "device press-07, out of ring pilot",
+    })
+    expect(await engine.fleet.rings()).toEqual([{ name: "pilot", devices: ["press-08"] }])
+    await fleet.release("r2")
+    await fleet.publish("r2")
+    await engine.trust.refresh()
+    expect(await engine.fleet.status()).toMatchObject([
+      { device: "press-07", wanted: null, state: "nothing directed" },
+      { device: "press-08", wanted: "r2" },
+    ])
+    await engine.fleet.setRing({ name: "pilot", devices: ["press-07", "press-08"] })
+    await fleet.publish("r2")
+    expect((await engine.fleet.status())[0]).toMatchObject({ device: "press-07", wanted: "r2" })
+  })
+
+  test("no more than was named: a beginning of several ids names no key, and no threshold sinks by itself", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    const { engine } = fleet.desk
+    const names = Array.from({ length: 17 }, (_, index) => `erin-${index}`)
+    for (const name of names) await engine.keys.create({ name, purpose: "signing" })
+    const many = {
+      auditor: role(
+        names.map((name) => own(name)),
+        1,
+      ),
+    }
+    await engine.trust.change({ kind: "rotate", roles: many, gates: null, offlineDays: null })
+    const auditors = async () =>
+      (await engine.trust.show()).roles.find((each) => each.role === "auditor")?.keys ?? []
+    const ids = (await auditors()).map(({ keyId }) => keyId)
+    // Seventeen ids, sixteen digits: two begin alike.
+    const shared = ids.map((id) => id.slice(0, 1)).find((digit, index, all) => all.indexOf(digit) !== index)
+    await expect(engine.release.revoke({ kind: "key", key: shared ?? "" })).toFailWithCode("TRUST_INVALID")
+    expect(await auditors()).toHaveLength(17)
+    await engine.release.revoke({ kind: "key", key: ids[0]?.slice(0, 32) ?? "" })
+    expect(await auditors()).toHaveLength(16)
+    const pair = role([own("erin-1"), own("erin-2")], 2)
+    await engine.trust.change({ kind: "rotate", roles: { auditor: pair }, gates: null, offlineDays: null })
+    await expect(engine.release.revoke({ kind: "key", key: "erin-1" })).toFailWithCode("TRUST_INVALID")
+    const said = { kind: "remove-key", role: null, key: "erin-1", threshold: 1 } as const
+    await engine.trust.change(said)
+    expect(await auditors()).toMatchObject([{ person: "erin-2" }])
+  })
+})
+
+describe("words hold as long as is said", () => {
+  test("a release that is out for weeks is promoted for the full time", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    await fleet.deploy("r1")
+    fleet.shop.later({ days: 20 })
+    const { expires } = await fleet.publish("r1")
+    expect(expires).toBe("2027-02-23T08:00:00Z")
+    const status = await fleet.sync(await fleet.export("again.seal"))
+    expect(status.slots.a?.expires).toBe(expires)
+    expect((await fleet.desk.engine.trust.show()).freshUntil).toBe(expires)
+  })
+
+  test("the list of releases ends too, and that is told before", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    const { engine } = fleet.desk
+    await fleet.deploy("r1")
+    fleet.shop.later({ days: 350 })
+    const { expires } = await fleet.publish("r1")
+    expect(expires).toBe("2028-01-04T08:00:00Z") // a year after it was signed, not thirty days from now
+    expect((await engine.trust.show()).freshUntil).toBe(expires)
+    const status = await fleet.sync(await fleet.export("again.seal"))
+    expect(status.slots.a?.expires).toBe(expires)
+    await engine.trust.change({ kind: "rotate", roles: {}, gates: null, offlineDays: null })
+    expect((await fleet.publish("r1")).expires).toBe("2028-01-19T08:00:00Z")
+  })
+})
