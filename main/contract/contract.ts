@@ -5,7 +5,7 @@
 import { eventIterator, oc } from "@orpc/contract"
 import { z } from "zod"
 import { fileRefSchema, jobSchema } from "./schema/base.ts"
-import { doctorCheckSchema, doctorSchema } from "./schema/doctor.ts"
+import { doctorCheckSchema, doctorSchema, levelsSchema } from "./schema/doctor.ts"
 import {
   attachCertificateSchema,
   attachedCertificateSchema,
@@ -123,6 +123,7 @@ import { openEventSchema, openSchema, verifyEventSchema, verifySchema } from "./
 
 export const clientContract = {
   doctor: oc.output(doctorSchema),
+  levels: oc.output(levelsSchema),
   inspect: oc.input(inspectSchema).output(summarySchema),
   keys: {
     create: oc.input(createKeySchema).output(keySchema),

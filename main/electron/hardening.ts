@@ -2,10 +2,22 @@
 import { app, type BrowserWindowConstructorOptions, type Session } from "electron"
 import { isOurs, WINDOW_URL } from "./app-scheme.ts"
 
+/**
+ * Chromium's own ways in. The inspector's fuses close Node's; a debugging port would be open to every account of this computer, and
+ * hands out the window with all it may ask.
+ */
+const DEBUGGING_SWITCHES = ["remote-debugging-port", "remote-debugging-pipe", "remote-allow-origins"]
+
+/** What a page asks before it writes text to the clipboard. Chromium wants a click for it, and reading is another permission. */
+const COPYING = "clipboard-sanitized-write"
+
 /** Before the program is ready. Every renderer runs in the system's sandbox, and no name is ever looked up in a network. */
 export function hardenProgram(): void {
   app.enableSandbox()
   app.commandLine.appendSwitch("host-resolver-rules", "MAP * ~NOTFOUND")
+  if (app.isPackaged) for (const name of DEBUGGING_SWITCHES) app.commandLine.removeSwitch(name)
+  // Also of a session that nobody here makes.
+  app.on("session-created", hardenSession)
   app.on("web-contents-created", (_event, contents) => {
     contents.setWindowOpenHandler(() => ({ action: "deny" }))
     for (const event of ["will-navigate", "will-frame-navigate", "will-redirect"] as const)
@@ -18,12 +30,16 @@ export function hardenProgram(): void {
   app.on("open-url", (event) => event.preventDefault())
 }
 
-/** Permissions, devices, screens and downloads are refused; requests go to our own scheme or nowhere. */
+/** Permissions, devices, screens and downloads are refused, but for copying; requests go to our own scheme or nowhere. */
 export function hardenSession(session: Session): void {
-  session.setPermissionRequestHandler((_contents, _permission, decide) => decide(false))
-  session.setPermissionCheckHandler(() => false)
+  session.setPermissionRequestHandler((contents, permission, decide) => {
+    decide(permission === COPYING && isOurs(contents.getURL()))
+  })
+  session.setPermissionCheckHandler(
+    (_contents, permission, origin) => permission === COPYING && isOurs(origin),
+  )
   session.setDevicePermissionHandler(() => false)
-  session.setDisplayMediaRequestHandler((_request, decide) => decide({}))
+  session.setDisplayMediaRequestHandler((_request, decide) => decide(null))
   session.on("will-download", (event) => event.preventDefault())
   session.webRequest.onBeforeRequest(({ url }, decide) => {
     decide({ cancel: !isOurs(url) && !url.startsWith("data:") && !isInspector(url) })

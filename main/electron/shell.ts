@@ -16,6 +16,8 @@ import { linkWindow } from "./window-link.ts"
 import { keepWindowState, readWindowState } from "./window-state.ts"
 
 const FIRST_SIZE = { width: 1180, height: 760 }
+/** `appId` of electron-builder.yml. Windows shows notifications of programs that name theirs. */
+const APP_ID = "dev.sealwright.desktop"
 /** How long an engine that was told to end may take before the program ends without it; it follows by itself. */
 const ENGINE_END_MS = 5000
 const JOBS_ANSWER_MS = 2000
@@ -28,6 +30,7 @@ export async function startShell(): Promise<void> {
     app.quit()
     return
   }
+  if (process.platform === "win32") app.setAppUserModelId(APP_ID)
   const opened = new OpenedFiles()
   const installation = findInstallation()
   const supervisor = new EngineSupervisor(() => startEngineProcess(defaultWorkspace(), installation.engine))

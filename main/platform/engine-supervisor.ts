@@ -17,6 +17,7 @@ const SOUND_AFTER_MS = 60_000
  */
 export class EngineSupervisor {
   readonly #start: () => EngineProcess
+  readonly #wait: (ms: number) => Promise<void>
   readonly #paths = new Map<FileRef, string>()
   readonly #listeners = new Set<() => void>()
   #process: EngineProcess | null = null
@@ -24,9 +25,10 @@ export class EngineSupervisor {
   #failuresInRow = 0
   #isStopping = false
 
-  /** `start` launches a process; its failure to start shows as its exit. */
-  constructor(start: () => EngineProcess) {
+  /** `start` launches a process; its failure to start shows as its exit. `wait`: milliseconds before a restart. */
+  constructor(start: () => EngineProcess, wait = waitIdly) {
     this.#start = start
+    this.#wait = wait
   }
 
   get state(): EngineState {
@@ -107,7 +109,7 @@ export class EngineSupervisor {
     try {
       // An answer proves that it runs, and this one makes the references of the library known again. Then it learns the
       // files of the engine before it.
-      await launched.engine.library.packages()
+      await launched.engine.library.packages().catch(passRefusal)
       for (const [file, path] of this.#paths) await launched.engine.files.refer({ path, as: file })
     } catch {
       return // it ended already, which is seen by its exit
@@ -126,7 +128,7 @@ export class EngineSupervisor {
       return
     }
     this.#become("restarting", restarts)
-    await sleep(delay, undefined, { ref: false })
+    await this.#wait(delay)
     if (!this.#isStopping) await this.#launch()
   }
 
@@ -140,4 +142,14 @@ export class EngineSupervisor {
     this.#state = { state, restarts }
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** Keeps no process alive by itself. */
+async function waitIdly(ms: number): Promise<void> {
+  await sleep(ms, undefined, { ref: false })
+}
+
+/** A refusal is an answer: a damaged record is shown where it is asked for, and everything else works. */
+function passRefusal(error: unknown): void {
+  if (!(error instanceof AppError) || error.code === "ENGINE_GONE") throw error
 }

@@ -5,7 +5,7 @@ import path from "node:path"
 import { addon } from "../../native/lib/addon.ts"
 import type { DoctorCheck } from "../contract/schema/doctor.ts"
 import type { Machine } from "../services/ports.ts"
-import { checkRuntime } from "./runtime/doctor.ts"
+import { checkRuntime, reachedLevel } from "./runtime/doctor.ts"
 import { productVersion } from "./version.ts"
 
 /** Main folder of the installation: where package.json lies. */
@@ -30,6 +30,7 @@ export function localMachine(workspace: string): Machine {
       ...(await checkRuntime()),
       checkWorkspace(workspace),
     ],
+    runtimeLevel: reachedLevel,
     sample: () => {
       const folder = path.join(ROOT, "packaging", "sample")
       return {

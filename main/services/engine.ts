@@ -1,4 +1,5 @@
 /** The engine: every procedure of the contract, given what it needs from the world. */
+import type { RuntimeLevel } from "../contract/schema/runtime.ts"
 import { engineRouter, type EngineRouter } from "../contract/server.ts"
 import { certificateHandlers, certifiedKeyHandlers } from "./certificates/handlers.ts"
 import { addDevice, removeDevice } from "./devices.ts"
@@ -24,6 +25,7 @@ import { verify } from "./verify.ts"
 
 export function createEngine(ports: Ports): EngineRouter {
   const os = engineRouter
+  const levels = levelsOf(ports)
   const jobs = new Jobs(ports.now, ports.jobScope, ports.reportFault)
   return os.router({
     doctor: os.doctor.handler(async () => ({
@@ -32,6 +34,7 @@ export function createEngine(ports: Ports): EngineRouter {
       platform: ports.machine.platform,
       checks: [...(await ports.machine.diagnose()), ...(await ports.keys.diagnose())],
     })),
+    levels: os.levels.handler(async () => levels()),
     inspect: os.inspect.handler(async ({ input }) => inspect(ports, input.file)),
     keys: {
       create: os.keys.create.handler(async ({ input }) => ports.keys.create(input)),
@@ -106,5 +109,14 @@ export function createEngine(ports: Ports): EngineRouter {
       refer: os.files.refer.handler(async ({ input }) => ports.files.refer(input.path, input.as)),
       locate: os.files.locate.handler(async ({ input }) => ({ path: ports.files.pathOf(input.file) })),
     },
+  })
+}
+
+/** A probe of the sealed runtime starts a process: what it reached holds for as long as the engine runs. */
+function levelsOf({ machine, keys }: Ports) {
+  let runtime: RuntimeLevel | null = null
+  return async () => ({
+    runtime: (runtime ??= await machine.runtimeLevel()),
+    tpm: (await keys.diagnose("tpm2")).some(({ result }) => result === "ok"),
   })
 }

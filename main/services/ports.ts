@@ -356,6 +356,8 @@ export interface Machine {
   readonly node: string
   readonly platform: string
   diagnose(): Promise<readonly DoctorCheck[]>
+  /** The highest level the sealed runtime reaches here; null where it does not start. */
+  runtimeLevel(): Promise<RuntimeLevel | null>
   /** The sample that comes with the product. */
   sample(): {
     readonly model: string

@@ -17,6 +17,8 @@ import { debianDependencies } from "./elf.ts"
 import { LICENCES, makeInstallation, nativeFiles, readManifest } from "./installation.ts"
 import { makeTarball } from "./tarball.ts"
 
+const DESKTOP_NAME = "sealwright-desktop"
+
 /** Returns the files made. Throws when something may not be shipped. The configuration is electron-builder.yml. */
 export async function packDesktop(
   root: string,
@@ -60,6 +62,8 @@ function stageApp(root: string, to: string, about: Readonly<Record<string, strin
     private: true,
     type: "module",
     main: "shell/main.js",
+    // What X11 calls the window's class and Wayland its program: the name of the entry it belongs to.
+    desktopName: `${DESKTOP_NAME}.desktop`,
   }
   writeFileSync(path.join(to, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`)
 }
@@ -77,7 +81,7 @@ function packDebian(root: string, folder: string, file: string, epoch: number): 
   // Where the kernel gives ordinary users no namespaces, Chromium's sandbox needs this helper to be root's.
   const helper = path.join(tree, "opt/Sealwright/chrome-sandbox")
   if (existsSync(helper)) chmodSync(helper, 0o4755)
-  put(DESKTOP_ENTRY, "usr/share/applications/sealwright-desktop.desktop")
+  put(DESKTOP_ENTRY, `usr/share/applications/${DESKTOP_NAME}.desktop`)
   put(MIME_TYPE, "usr/share/mime/packages/sealwright-desktop.xml")
   const icon = "usr/share/icons/hicolor/scalable/apps/sealwright-desktop.svg"
   mkdirSync(path.dirname(path.join(tree, icon)), { recursive: true })
@@ -116,7 +120,7 @@ Exec=/opt/Sealwright/sealwright-desktop %F
 Icon=sealwright-desktop
 Categories=Development;
 MimeType=application/vnd.sealwright.seal;
-StartupWMClass=Sealwright
+StartupWMClass=${DESKTOP_NAME}
 Terminal=false
 `
 

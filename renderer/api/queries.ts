@@ -1,6 +1,7 @@
 /** Everything the window reads from the engine, under one name each. */
 import { QueryClient, queryOptions } from "@tanstack/react-query"
 import type { FileRef } from "../../main/contract/schema/base.ts"
+import type { Connection } from "../../main/contract/schema/registry.ts"
 import { connection } from "./connection.ts"
 
 export const queryClient = new QueryClient({
@@ -9,6 +10,7 @@ export const queryClient = new QueryClient({
 
 export const queries = {
   doctor: queryOptions({ queryKey: ["doctor"], queryFn: async () => connection.client.doctor() }),
+  levels: queryOptions({ queryKey: ["levels"], queryFn: async () => connection.client.levels() }),
   devices: queryOptions({ queryKey: ["devices"], queryFn: async () => connection.client.devices.list() }),
   keys: queryOptions({ queryKey: ["keys"], queryFn: async () => connection.client.keys.list() }),
   packages: queryOptions({
@@ -26,7 +28,17 @@ export const queries = {
   connections: queryOptions({
     queryKey: ["connections"],
     queryFn: async () => connection.client.registry.connections.list(),
+    // A login elsewhere is one too, and the list is short.
+    staleTime: 0,
   }),
+  /** Whether a registry answers. Asked by the Registry screen alone: a window that is merely open sends nothing. */
+  health: ({ host, plainHttp, hasAuthority }: Connection) =>
+    queryOptions({
+      queryKey: ["connection", host, plainHttp, hasAuthority],
+      queryFn: async ({ signal }) =>
+        connection.client.registry.check({ host, plainHttp, authority: null }, { signal }),
+      staleTime: 60_000,
+    }),
   queue: queryOptions({
     queryKey: ["queue"],
     queryFn: async () => connection.client.registry.queue.list(),

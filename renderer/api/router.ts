@@ -51,7 +51,7 @@ export function go(screen: Screen, file: FileRef | null = null): void {
 }
 
 /** To a thing that has a name: `null` is the list of them. */
-export function goToNamed(screen: "releases", name: string | null): void {
+export function goToNamed(screen: "releases" | "doctor", name: string | null): void {
   goTo(name === null ? `/${screen}` : `/${screen}/${encodeURIComponent(name)}`)
 }
 

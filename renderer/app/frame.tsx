@@ -17,6 +17,7 @@ import {
 import { useEffect, useSyncExternalStore } from "react"
 import { connection } from "../api/connection.ts"
 import { jobs } from "../api/jobs.ts"
+import { queries, queryClient } from "../api/queries.ts"
 import { go, useRoute, type Route, type Screen } from "../api/router.ts"
 import { useStore } from "../api/store.ts"
 import { HintLayer } from "../ui/hint.tsx"
@@ -52,7 +53,7 @@ export function Frame() {
   const isConnected = useSyncExternalStore(connection.subscribe, () => connection.state) === "open"
   useEffect(() => {
     if (!isConnected) return
-    const idle = requestIdleCallback(() => void loadScreens())
+    const idle = requestIdleCallback(() => void getReady())
     return () => cancelIdleCallback(idle)
   }, [isConnected])
   return (
@@ -102,6 +103,12 @@ export function Frame() {
       <HintLayer />
     </div>
   )
+}
+
+/** What the next click most likely shows is here before it. */
+async function getReady(): Promise<void> {
+  await loadScreens()
+  await Promise.all([queryClient.prefetchQuery(queries.packages), queryClient.prefetchQuery(queries.trust)])
 }
 
 function NavigationLink({ item, route }: { readonly item: NavigationItem; readonly route: Route }) {

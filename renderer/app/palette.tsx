@@ -23,6 +23,8 @@ export function Palette({ route }: { readonly route: Route }) {
       onSpotlightOpen={() => setIsOpen(true)}
       onSpotlightClose={() => setIsOpen(false)}
       shortcut="mod + K"
+      // Also where the focus is in a field: the way out of it is the same everywhere.
+      tagsToIgnore={[]}
       nothingFound="No action of that name"
       limit={12}
       lockScroll={false}

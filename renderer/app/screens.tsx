@@ -62,6 +62,6 @@ export function ScreenOf({ route: { screen, file, name } }: { readonly route: Ro
     case "activity":
       return <Activity.Screen />
     case "doctor":
-      return <Doctor.Screen />
+      return <Doctor.Screen name={name} />
   }
 }

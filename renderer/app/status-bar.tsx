@@ -1,12 +1,12 @@
 /** Always true: what is connected, what keys there are, what runs. Each part leads to where more is said. */
 import { Progress as ProgressBar, UnstyledButton } from "@mantine/core"
-import { useQuery } from "@tanstack/react-query"
-import { useSyncExternalStore } from "react"
+import { useQueries, useQuery } from "@tanstack/react-query"
+import { useEffect, useState, useSyncExternalStore } from "react"
 import { connection } from "../api/connection.ts"
 import { engineState } from "../api/engine-state.ts"
 import { jobs, type WindowJob } from "../api/jobs.ts"
 import { queries } from "../api/queries.ts"
-import { go } from "../api/router.ts"
+import { go, goToNamed } from "../api/router.ts"
 import { useStore } from "../api/store.ts"
 import type { State } from "../ui/state.tsx"
 import { rateText } from "../ui/step-bar.tsx"
@@ -15,36 +15,94 @@ import { plural } from "../ui/units.ts"
 export function StatusBar() {
   const engine = useEngineWords()
   const devices = useQuery(queries.devices).data
-  const queued = useQuery({ ...queries.queue, refetchInterval: 15_000 }).data?.length ?? 0
   const running = useStore(jobs).find(({ state }) => state === "running")
   const best = bestLevel((devices ?? []).map(({ assurance }) => assurance))
   return (
     <footer className="sw-status" aria-label="Status">
-      <Dot state={engine.state} text={engine.text} />
+      <Dot {...engine} onClick={() => go("doctor")} />
+      <Levels />
       {devices !== undefined && (
         <UnstyledButton className="sw-status-item" onClick={() => go("devices")}>
           <span className="sw-dot" data-state={devices.length === 0 ? "neutral" : best.state} aria-hidden />
           {devices.length === 0 ? "no devices yet" : `${plural(devices.length, "device")}, ${best.text}`}
         </UnstyledButton>
       )}
-      {queued > 0 && (
-        <UnstyledButton className="sw-status-item" onClick={() => go("registry")}>
-          <span className="sw-dot" data-state="attention" aria-hidden />
-          registry, {queued} queued
-        </UnstyledButton>
-      )}
+      <RegistryDot />
       <span className="sw-status-space" />
       {running !== undefined && <RunningJob job={running} />}
     </footer>
   )
 }
 
-function Dot({ state, text }: { readonly state: State; readonly text: string }) {
+interface Words {
+  readonly state: State
+  readonly text: string
+}
+
+function Dot({ state, text, onClick }: Words & { readonly onClick: () => void }) {
   return (
-    <UnstyledButton className="sw-status-item" onClick={() => go("doctor")}>
+    <UnstyledButton className="sw-status-item" onClick={onClick}>
       <span className="sw-dot" data-state={state} aria-hidden />
       <span aria-live="polite">{text}</span>
     </UnstyledButton>
+  )
+}
+
+/** The sealed runtime and the TPM of this computer. Asked once nothing else is to do: it starts a process. */
+function Levels() {
+  const [isIdle, setIdle] = useState(false)
+  const isConnected = useSyncExternalStore(connection.subscribe, () => connection.state) === "open"
+  useEffect(() => {
+    const idle = requestIdleCallback(() => setIdle(true))
+    return () => cancelIdleCallback(idle)
+  }, [])
+  const { data } = useQuery({ ...queries.levels, enabled: isIdle && isConnected })
+  if (data === undefined) return null
+  const { runtime, tpm } = data
+  return (
+    <>
+      <Dot
+        state={runtime === null ? "refused" : runtime === "R2" ? "verified" : "attention"}
+        text={runtime ?? "no sealed runtime"}
+        onClick={() => goToNamed("doctor", "runtime")}
+      />
+      <Dot
+        state={tpm ? "verified" : "neutral"}
+        text={tpm ? "TPM" : "no TPM"}
+        onClick={() => goToNamed("doctor", "keys-tpm2")}
+      />
+    </>
+  )
+}
+
+/** What is known of the registries without asking them, and how much waits for them. */
+function RegistryDot() {
+  const connections = useQuery(queries.connections).data ?? []
+  const queued = useQuery({ ...queries.queue, refetchInterval: 15_000 }).data?.length ?? 0
+  const healths = useQueries({
+    queries: connections.map((each) => ({ ...queries.health(each), enabled: false })),
+  })
+  if (connections.length === 0 && queued === 0) return null
+  const [first] = connections
+  const name =
+    first === undefined
+      ? "registry"
+      : connections.length === 1
+        ? `registry ${first.host}`
+        : `${connections.length} registries`
+  const state = healths.some(({ isError }) => isError)
+    ? "refused"
+    : queued > 0
+      ? "attention"
+      : healths.length > 0 && healths.every(({ data }) => data?.tls === true)
+        ? "verified"
+        : "neutral"
+  return (
+    <Dot
+      state={state}
+      text={queued === 0 ? name : `${name} (${queued} queued)`}
+      onClick={() => go("registry")}
+    />
   )
 }
 
@@ -60,7 +118,7 @@ function RunningJob({ job }: { readonly job: WindowJob }) {
   )
 }
 
-function useEngineWords(): { readonly state: State; readonly text: string } {
+function useEngineWords(): Words {
   const link = useSyncExternalStore(connection.subscribe, () => connection.state)
   const engine = useStore(engineState)
   if (link === "lost") return { state: "refused", text: "connection lost, trying again" }

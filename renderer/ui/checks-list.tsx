@@ -1,7 +1,7 @@
 /** Checks as GitHub shows them: a name, a result, a reason; more on expanding. */
 import { Text, UnstyledButton } from "@mantine/core"
 import { IconChevronRight } from "@tabler/icons-react"
-import { useState, type ReactNode } from "react"
+import { useEffect, useRef, useState, type ReactNode } from "react"
 import { StateIcon, type State } from "./state.tsx"
 
 export interface CheckLine {
@@ -17,21 +17,28 @@ export interface CheckLine {
 export function ChecksList({
   label,
   checks,
+  pointedAt = null,
 }: {
   readonly label: string
   readonly checks: readonly CheckLine[]
+  /** The id of a line that is brought into sight, opened and marked. */
+  readonly pointedAt?: string | null
 }) {
   return (
     <ul className="sw-checks" aria-label={label}>
       {checks.map((check) => (
-        <CheckItem key={check.id} check={check} />
+        <CheckItem key={check.id} check={check} isPointedAt={check.id === pointedAt} />
       ))}
     </ul>
   )
 }
 
-function CheckItem({ check }: { readonly check: CheckLine }) {
-  const [isOpen, setOpen] = useState(false)
+function CheckItem({ check, isPointedAt }: { readonly check: CheckLine; readonly isPointedAt: boolean }) {
+  const [isOpen, setOpen] = useState(isPointedAt)
+  const item = useRef<HTMLLIElement>(null)
+  useEffect(() => {
+    if (isPointedAt) item.current?.scrollIntoView({ block: "center" })
+  }, [isPointedAt])
   const line = (
     <>
       <StateIcon state={check.state} />
@@ -45,7 +52,7 @@ function CheckItem({ check }: { readonly check: CheckLine }) {
     </>
   )
   return (
-    <li data-check={check.id} data-state={check.state}>
+    <li ref={item} data-check={check.id} data-state={check.state} data-pointed={isPointedAt || undefined}>
       {check.evidence === undefined ? (
         <div className="sw-check">
           <span className="sw-check-chevron" />

@@ -1,8 +1,8 @@
 /** A table of any length: only the rows in sight exist. Sorts by a click on a heading; rows open by click or Enter. */
 import { UnstyledButton } from "@mantine/core"
 import { IconChevronDown, IconChevronUp } from "@tabler/icons-react"
-import { useVirtualizer } from "@tanstack/react-virtual"
 import { memo, useDeferredValue, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react"
+import { useWindowOfRows } from "./window-of-rows.ts"
 
 export interface Column<T> {
   readonly id: string
@@ -38,12 +38,7 @@ export function DataTable<T extends object>({ label, rows, columns, idOf, onOpen
   // The heading answers at once; the rows follow.
   const order = useDeferredValue(sorting)
   const sorted = useMemo(() => sortRows(rows, columns, order), [rows, columns, order])
-  const virtual = useVirtualizer({
-    count: sorted.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => ROW_HEIGHT,
-    overscan: 8,
-  })
+  const virtual = useWindowOfRows({ scroller, count: sorted.length, height: ROW_HEIGHT, spare: 8 })
   const template = columns.map(({ width }) => width).join(" ")
   return (
     <div className="sw-table" role="table" aria-label={label} aria-rowcount={rows.length + 1}>

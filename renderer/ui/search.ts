@@ -4,7 +4,7 @@ export interface Search<T> {
   /** What the field shows: every key at once. */
   readonly text: string
   readonly setText: (text: string) => void
-  /** What was found: rows follow the field and the screen by a frame, so that neither waits for them. */
+  /** What was found: rows follow the field by a frame, so that it never waits for them. */
   readonly found: readonly T[]
 }
 
@@ -15,16 +15,14 @@ export interface Search<T> {
 export function useSearch<T>(rows: readonly T[], wordsOf: (row: T) => readonly string[]): Search<T> {
   const [text, setText] = useState("")
   const wanted = useDeferredValue(text.trim().toLowerCase())
-  const drawn = useDeferredValue(rows, NONE)
   const found = useMemo(() => {
-    if (wanted === "") return drawn
-    const lowered = loweredWords(drawn, wordsOf)
-    return drawn.filter((_, index) => lowered[index]?.includes(wanted))
-  }, [drawn, wordsOf, wanted])
+    if (wanted === "") return rows
+    const lowered = loweredWords(rows, wordsOf)
+    return rows.filter((_, index) => lowered[index]?.includes(wanted))
+  }, [rows, wordsOf, wanted])
   return { text, setText, found }
 }
 
-const NONE: readonly never[] = []
 /** By list: the one on the screen, which is another one whenever something in it changed. */
 const words = new WeakMap<readonly unknown[], readonly string[]>()
 

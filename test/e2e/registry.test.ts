@@ -152,7 +152,7 @@ test("keeps a push that its registry refuses, says why, and lets go of it only w
   await page.getByRole("button", { name: "Try now" }).click()
   await waiting.getByText("tried 1 time").waitFor()
   await waiting.getByText("REGISTRY_DENIED", { exact: true }).waitFor()
-  await page.getByRole("button", { name: "registry, 1 queued" }).waitFor()
+  await page.getByRole("button", { name: /\(1 queued\)$/ }).waitFor()
   await look("registry-queue")
   await page.getByRole("button", { name: /^Remove .* from the queue/ }).click()
   const asked = page.getByRole("dialog", { name: /^Remove .* from the queue/ })

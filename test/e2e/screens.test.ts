@@ -70,6 +70,17 @@ describe("in both themes", { timeout: 180_000 }, () => {
     await page.getByRole("link", { name: "Doctor" }).click()
     await page.locator("[data-check=node]").waitFor()
     await look("doctor")
+    // What the status bar says is so, and leads to the line that says more.
+    const { runtime, tpm } = await desktop.host.supervisor.engine.levels()
+    const status = page.getByRole("contentinfo", { name: "Status" })
+    await status.getByRole("button", { name: tpm ? "TPM" : "no TPM", exact: true }).click()
+    await page.locator("[data-pointed][data-check=keys-tpm2]").waitFor()
+    await status.getByRole("button", { name: runtime ?? "no sealed runtime" }).click()
+    await page.locator("[data-pointed][data-check=runtime]").waitFor()
+    await page.getByRole("radiogroup", { name: "Colours" }).getByText("Dark").click()
+    await page.locator("html[data-mantine-color-scheme=dark]").waitFor({ state: "attached" })
+    await page.getByText("As the system").click()
+    await page.locator("html[data-mantine-color-scheme=light]").waitFor({ state: "attached" })
 
     await page.keyboard.press("Control+k")
     await page.getByRole("textbox", { name: "Search actions" }).fill("val")

@@ -11,6 +11,7 @@ import {
   FakeContents,
   FakeEvent,
   FakeFrame,
+  FakeSession,
   ipcMain,
   ownSender,
   page,
@@ -72,6 +73,11 @@ function window() {
   return found
 }
 
+function pack(): void {
+  app.isPackaged = true
+  vi.stubGlobal("process", Object.assign(process, { resourcesPath: "/resources" }))
+}
+
 async function ask(url: string, method = "GET"): Promise<Response> {
   const answer = session.defaultSession.schemes.get("app")
   if (answer === undefined) throw new Error("the scheme is not served")
@@ -86,6 +92,16 @@ describe("before it is ready", () => {
       "sandbox",
       "switch host-resolver-rules=MAP * ~NOTFOUND",
       "lock",
+    ])
+  })
+
+  test("a packed program also takes away the ways in of a debugger", async () => {
+    pack()
+    await startShell()
+    expect(world.beforeReady.filter((fact) => fact.startsWith("no switch"))).toEqual([
+      "no switch remote-debugging-port",
+      "no switch remote-debugging-pipe",
+      "no switch remote-allow-origins",
     ])
   })
 
@@ -133,8 +149,7 @@ describe("the window", () => {
   })
 
   test("has no inspector, neither in the menu, once the program is packed", async () => {
-    app.isPackaged = true
-    vi.stubGlobal("process", Object.assign(process, { resourcesPath: "/resources" }))
+    pack()
     await startShell()
     expect(window().options.webPreferences.devTools).toBe(false)
     expect(JSON.stringify(world.menu)).not.toContain("toggleDevTools")
@@ -172,19 +187,51 @@ describe("the window", () => {
 })
 
 describe("the session", () => {
-  test("grants no permission, device or screen", async () => {
+  test("grants no permission, device or screen, whichever session it is", async () => {
     await startShell()
-    const { onPermission, checkPermission, checkDevice, onDisplayMedia } = session.defaultSession
-    for (const permission of ["media", "geolocation", "notifications", "openExternal", "fileSystem", "hid"]) {
-      const answers: boolean[] = []
-      onPermission?.(null, permission, (isGranted) => answers.push(isGranted))
-      expect(answers, permission).toEqual([false])
+    const other = new FakeSession()
+    app.emit("session-created", other)
+    const { webContents } = window()
+    for (const { onPermission, checkPermission, checkDevice, onDisplayMedia } of [
+      session.defaultSession,
+      other,
+    ]) {
+      for (const permission of [
+        "media",
+        "geolocation",
+        "notifications",
+        "openExternal",
+        "fileSystem",
+        "hid",
+        "clipboard-read",
+      ]) {
+        const answers: boolean[] = []
+        onPermission?.(webContents, permission, (isGranted) => answers.push(isGranted))
+        expect(answers, permission).toEqual([false])
+        expect(checkPermission?.(webContents, permission, "app://sealwright/"), permission).toBe(false)
+      }
+      expect(checkDevice?.()).toBe(false)
+      const screens: unknown[] = []
+      onDisplayMedia?.({}, (granted) => screens.push(granted))
+      expect(screens).toEqual([null])
     }
-    expect(checkPermission?.()).toBe(false)
-    expect(checkDevice?.()).toBe(false)
-    const screens: object[] = []
-    onDisplayMedia?.({}, (granted) => screens.push(granted))
-    expect(screens).toEqual([{}])
+  })
+
+  test("lets its own page copy text, as its buttons for digests do, and nobody else", async () => {
+    await startShell()
+    const { onPermission, checkPermission } = session.defaultSession
+    const other = new FakeContents()
+    other.mainFrame.url = "https://example.com/"
+    const asked = [window().webContents, other].map((contents) => {
+      let isGranted: boolean | null = null
+      onPermission?.(contents, "clipboard-sanitized-write", (answer) => (isGranted = answer))
+      return isGranted
+    })
+    expect(asked).toEqual([true, false])
+    const checked = ["app://sealwright/", "app://sealwright", "app://other/", "https://example.com/", ""].map(
+      (origin) => checkPermission?.(null, "clipboard-sanitized-write", origin),
+    )
+    expect(checked).toEqual([true, true, false, false, false])
   })
 
   test("asks nobody but its own scheme", async () => {
@@ -329,7 +376,57 @@ describe("a message", () => {
   })
 })
 
+describe("the menus", () => {
+  const item = (label: string) =>
+    world.menu.flatMap(({ submenu = [] }) => submenu).find((each) => each.label === label)
+
+  test("open files where they lie, and nothing when the user leaves the dialog", async () => {
+    await startShell()
+    const arrived: unknown[] = []
+    page.on(CHANNELS.opened, (_event, files) => arrived.push(files))
+    ipcMain.emit(CHANNELS.port, ownSender())
+    item("&Open…")?.click?.()
+    world.chosen = [path.join(pages, "index.html")]
+    await vi.waitFor(() => expect(window().focused).toBe(1)) // the window comes to the front either way
+    item("&Open…")?.click?.()
+    await vi.waitFor(() => expect(arrived).toMatchObject([[{ name: "index.html" }]]))
+  })
+
+  test("offer what their place offers: editing in a field, copying of what is marked, else nothing", async () => {
+    await startShell()
+    const roles = (isEditable: boolean, selectionText: string) => {
+      world.popup = []
+      window().webContents.emit("context-menu", new FakeEvent(), { isEditable, selectionText })
+      return world.popup.map(({ role }) => role)
+    }
+    expect(roles(true, "")).toEqual(["cut", "copy", "paste"])
+    expect(roles(false, "a digest")).toEqual(["copy"])
+    expect(roles(false, "")).toEqual([])
+  })
+})
+
 describe("one instance", () => {
+  test("comes to the front, out of the taskbar, when it is started again or its notice is clicked", async () => {
+    await startShell()
+    window().isMin = true
+    app.emit("second-instance", new FakeEvent(), ["sealwright"], "/")
+    expect(window().isMin).toBe(false)
+    expect(window().focused).toBeGreaterThan(0)
+    window().isMin = true
+    ipcMain.emit(CHANNELS.notify, ownSender(), { title: "Sealwright", body: "Finished: Protect" })
+    world.notices[0]?.emit("click")
+    expect(window().isMin).toBe(false)
+  })
+
+  test("makes its window anew where a program outlives it", async () => {
+    await startShell()
+    const first = window()
+    first.emit("closed")
+    app.emit("activate")
+    expect(window()).not.toBe(first)
+    expect(window().options.webPreferences.sandbox).toBe(true)
+  })
+
   test("leaves at once when another has the lock", async () => {
     world.hasLock = false
     await startShell()

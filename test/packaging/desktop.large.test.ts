@@ -2,9 +2,9 @@
  * The desktop program around a stand-in for Electron's distribution: any program with Electron's place for fuses in it. What is packed,
  * checked and fused is the real thing; that it opens a window is for test/electron/launch.test.ts, where Electron is at hand.
  */
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import path from "node:path"
-import { createPackage } from "@electron/asar"
+import { createPackage, extractFile } from "@electron/asar"
 import { beforeAll, expect, test } from "vitest"
 import { faultsOfFuses, faultsOfResources } from "../../packaging/release/check-desktop.ts"
 import { packDesktop } from "../../packaging/release/desktop.ts"
@@ -55,8 +55,37 @@ test("is packed with its fuses set, its engine beside it, and nothing of Electro
   expect(statSync(made[1] ?? "").size).toBeGreaterThan(10_000_000)
 })
 
+test("belongs to files that end in .seal, to its entry in the menu, and to no kind of link", () => {
+  const out = path.join(folder, "unpacked")
+  run("dpkg-deb", ["--extract", made[2] ?? "", out])
+  const entry = readFileSync(path.join(out, "usr/share/applications/sealwright-desktop.desktop"), "utf8")
+  expect(entry).toContain("\nMimeType=application/vnd.sealwright.seal;\n")
+  expect(entry).toContain("\nExec=/opt/Sealwright/sealwright-desktop %F\n")
+  expect(entry).not.toContain("x-scheme-handler")
+  const type = readFileSync(path.join(out, "usr/share/mime/packages/sealwright-desktop.xml"), "utf8")
+  expect(type).toContain('<mime-type type="application/vnd.sealwright.seal">')
+  expect(type).toContain('<glob pattern="*.seal"/>')
+  const archive = path.join(out, "opt/Sealwright/resources/app.asar")
+  const manifest = JSON.parse(extractFile(archive, "package.json").toString("utf8")) as {
+    readonly desktopName: string
+  }
+  // Electron names the window's class for it.
+  expect(`${/\nStartupWMClass=(.*)\n/.exec(entry)?.[1] ?? ""}.desktop`).toBe(manifest.desktopName)
+  expect(existsSync(path.join(out, "usr/share/applications", manifest.desktopName))).toBe(true)
+})
+
 test("that has other fuses, or more in it than belongs there, is refused", async () => {
-  expect(await faultsOfFuses(path.join(dist, "electron"))).toHaveLength(7)
+  expect(await faultsOfFuses(path.join(dist, "electron"))).toHaveLength(8)
+  const more = path.join(folder, "more-fuses")
+  writeFileSync(
+    more,
+    Buffer.concat([
+      Buffer.from("dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX"),
+      Buffer.from([1, 10]),
+      Buffer.from("0100110011"),
+    ]),
+  )
+  expect(await faultsOfFuses(more)).toEqual(["nothing says how the fuse 9 must be"])
   const resources = path.join(made[0] ?? "", "resources")
   writeFileSync(path.join(resources, "default_app.asar"), "")
   mkdirSync(path.join(resources, "app"))

@@ -25,9 +25,19 @@ export const world = {
   answer: 0,
   chosen: [] as string[],
   savePath: "",
-  menu: [] as unknown[],
+  menu: [] as MenuItem[],
+  /** The menu the user was shown last, by its items. */
+  popup: [] as MenuItem[],
   hasQuit: false,
   displays: [{ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }],
+}
+
+/** As much of a menu's item as tests look at. */
+export interface MenuItem {
+  readonly label?: string
+  readonly role?: string
+  readonly submenu?: readonly MenuItem[]
+  readonly click?: () => void
 }
 
 export function resetWorld(folder: string): void {
@@ -48,6 +58,7 @@ export function resetWorld(folder: string): void {
     chosen: [],
     savePath: "",
     menu: [],
+    popup: [],
     hasQuit: false,
     displays: [{ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }],
   })
@@ -70,6 +81,7 @@ class FakeApp extends EventEmitter {
   isPackaged = false
   readonly commandLine = {
     appendSwitch: (name: string, value: string) => note(`switch ${name}=${value}`),
+    removeSwitch: (name: string) => note(`no switch ${name}`),
   }
   enableSandbox(): void {
     note("sandbox")
@@ -108,31 +120,32 @@ export const protocol = {
 }
 
 type Decide<T> = (answer: T) => void
-type PermissionRequest = (contents: null, permission: string, decide: Decide<boolean>) => void
+type PermissionRequest = (contents: FakeContents, permission: string, decide: Decide<boolean>) => void
+type PermissionCheck = (contents: FakeContents | null, permission: string, origin: string) => boolean
 type BeforeRequest = (details: { readonly url: string }, decide: Decide<{ cancel?: boolean }>) => void
 
-class FakeSession extends EventEmitter {
+export class FakeSession extends EventEmitter {
   readonly schemes = new Map<string, (request: Request) => Response | Promise<Response>>()
   readonly protocol = {
     handle: (scheme: string, answer: (request: Request) => Response | Promise<Response>) =>
       void this.schemes.set(scheme, answer),
   }
   onPermission: PermissionRequest | null = null
-  checkPermission: (() => boolean) | null = null
+  checkPermission: PermissionCheck | null = null
   checkDevice: (() => boolean) | null = null
-  onDisplayMedia: ((request: object, decide: Decide<object>) => void) | null = null
+  onDisplayMedia: ((request: object, decide: Decide<object | null>) => void) | null = null
   beforeRequest: BeforeRequest | null = null
   readonly webRequest = { onBeforeRequest: (listener: BeforeRequest) => void (this.beforeRequest = listener) }
   setPermissionRequestHandler(handler: PermissionRequest): void {
     this.onPermission = handler
   }
-  setPermissionCheckHandler(handler: () => boolean): void {
+  setPermissionCheckHandler(handler: PermissionCheck): void {
     this.checkPermission = handler
   }
   setDevicePermissionHandler(handler: () => boolean): void {
     this.checkDevice = handler
   }
-  setDisplayMediaRequestHandler(handler: (request: object, decide: Decide<object>) => void): void {
+  setDisplayMediaRequestHandler(handler: (request: object, decide: Decide<object | null>) => void): void {
     this.onDisplayMedia = handler
   }
 }
@@ -169,6 +182,9 @@ export class FakeContents extends EventEmitter {
   setWindowOpenHandler(handler: NonNullable<FakeContents["openWindow"]>): void {
     this.openWindow = handler
   }
+  getURL(): string {
+    return this.mainFrame.url
+  }
   reload(): void {
     this.reloads += 1
   }
@@ -188,6 +204,8 @@ export class BrowserWindow extends EventEmitter {
   progress: number | null = null
   isShown = false
   isMax = false
+  isMin = false
+  focused = 0
   constructor(options: WindowOptions) {
     super()
     this.options = options
@@ -201,11 +219,15 @@ export class BrowserWindow extends EventEmitter {
   show(): void {
     this.isShown = true
   }
-  focus(): void {}
-  isMinimized(): boolean {
-    return false
+  focus(): void {
+    this.focused += 1
   }
-  restore(): void {}
+  isMinimized(): boolean {
+    return this.isMin
+  }
+  restore(): void {
+    this.isMin = false
+  }
   maximize(): void {
     this.isMax = true
   }
@@ -302,8 +324,8 @@ export const shell = {
 export const screen = { getAllDisplays: () => world.displays }
 export const nativeTheme = { shouldUseDarkColors: false }
 export const Menu = {
-  buildFromTemplate: (template: unknown[]) => ({ template, popup: () => {} }),
-  setApplicationMenu: ({ template }: { readonly template: unknown[] }) => void (world.menu = template),
+  buildFromTemplate: (template: MenuItem[]) => ({ template, popup: () => void (world.popup = template) }),
+  setApplicationMenu: ({ template }: { readonly template: MenuItem[] }) => void (world.menu = template),
 }
 
 /** Where the page's script finds what the preload gave it. */

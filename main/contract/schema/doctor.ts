@@ -1,5 +1,6 @@
 /** What this computer can do. The types follow from the schemas. */
 import { z } from "zod"
+import { levelSchema } from "./runtime.ts"
 
 export const doctorCheckSchema = z.strictObject({
   id: z.string(),
@@ -15,5 +16,12 @@ export const doctorSchema = z.strictObject({
   node: z.string(),
   platform: z.string(),
   checks: z.array(doctorCheckSchema),
+})
+/** The little a window always shows of this computer: cheap to ask, and asked again and again. */
+export const levelsSchema = z.strictObject({
+  /** The highest level the sealed runtime reaches; null where it does not start. */
+  runtime: levelSchema.nullable(),
+  /** Whether a TPM answers. */
+  tpm: z.boolean(),
 })
 export type DoctorReport = z.infer<typeof doctorSchema>

@@ -157,8 +157,9 @@ export function keyStore(
       const { record, provider } = await locate(key)
       return provider.assurance(record)
     },
-    async diagnose() {
-      return (await Promise.all(providers.map(async (provider) => provider.diagnose()))).flat()
+    async diagnose(only) {
+      const asked = only === undefined ? providers : providers.filter(({ name }) => name === only)
+      return (await Promise.all(asked.map(async (provider) => provider.diagnose()))).flat()
     },
   }
 }

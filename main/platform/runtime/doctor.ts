@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import { toAppError } from "../../contract/errors.ts"
 import type { DoctorCheck } from "../../contract/schema/doctor.ts"
-import type { LevelReport } from "../../contract/schema/runtime.ts"
+import type { LevelReport, RuntimeLevel } from "../../contract/schema/runtime.ts"
 import { runtimeLauncher } from "./launcher.ts"
 
 /** The level first, then a line for every measure that does not hold, then what root could still do at R2. */
@@ -13,6 +13,14 @@ export async function checkRuntime(): Promise<readonly DoctorCheck[]> {
   } catch (error) {
     const detail = `it does not start (${toAppError(error).code})`
     return [{ ...RUNTIME, result: "missing", detail, fix: "npm ci" }]
+  }
+}
+
+export async function reachedLevel(): Promise<RuntimeLevel | null> {
+  try {
+    return (await runtimeLauncher.probe(AbortSignal.timeout(PROBE_TIMEOUT_MS))).reached
+  } catch {
+    return null
   }
 }
 

@@ -54,6 +54,6 @@ export interface KeyStore {
   identity(key: Key): Promise<Identity>
   /** Asks the place itself again, where `Key.assurance` is what it said when the key was made. */
   assurance(key: Key): Promise<KeyAssurance>
-  /** What key hardware this computer has, what works, and why the rest does not. */
-  diagnose(): Promise<readonly DoctorCheck[]>
+  /** What key hardware this computer has, what works, and why the rest does not; `only` asks one kind of place. */
+  diagnose(only?: Key["provider"]): Promise<readonly DoctorCheck[]>
 }

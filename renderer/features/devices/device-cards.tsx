@@ -1,40 +1,57 @@
 import { useElementSize } from "@mantine/hooks"
 import { IconTrash } from "@tabler/icons-react"
-import { useVirtualizer } from "@tanstack/react-virtual"
-import { memo, useRef } from "react"
+import { memo, useRef, useState } from "react"
 import type { Device } from "../../../main/contract/schema/keys.ts"
+import type { FleetDevice } from "../../../main/contract/schema/release.ts"
 import { connection } from "../../api/connection.ts"
 import { refresh } from "../../api/queries.ts"
 import { confirmLoss } from "../../ui/confirm.tsx"
 import { Digest } from "../../ui/digest.tsx"
+import { FleetState } from "../../ui/fleet-state.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { agoText, dateText } from "../../ui/units.ts"
+import { useWindowOfRows } from "../../ui/window-of-rows.ts"
 
+/** With the space below it. */
 const CARD_HEIGHT = 136
+/** What a card says of releases, where there are any. */
+const FLEET_HEIGHT = 22
+const GAP = 12
 const CARD_WIDTH = 300
+const SCROLLER_PADDING = 16
+
+interface Props {
+  readonly devices: readonly Device[]
+  /** By the device's name; null in a workspace that releases nothing. */
+  readonly fleet: ReadonlyMap<string, FleetDevice> | null
+}
 
 /** Rows of cards, of which only those in sight exist. */
-export const DeviceCards = memo(function DeviceCards({ devices }: { readonly devices: readonly Device[] }) {
+export const DeviceCards = memo(function DeviceCards({ devices, fleet }: Props) {
   const scroller = useRef<HTMLDivElement>(null)
-  const { ref: measured, width } = useElementSize()
-  const columns = Math.max(1, Math.floor(width / CARD_WIDTH))
-  const virtual = useVirtualizer({
-    count: Math.ceil(devices.length / columns),
-    getScrollElement: () => scroller.current,
-    estimateSize: () => CARD_HEIGHT,
-    overscan: 3,
+  const columns = useColumns()
+  const height = CARD_HEIGHT + (fleet === null ? 0 : FLEET_HEIGHT)
+  const virtual = useWindowOfRows({
+    scroller,
+    count: Math.ceil(devices.length / columns.count),
+    height,
+    spare: 3,
   })
   return (
     <div ref={scroller} className="sw-scroll" tabIndex={0} role="region" aria-label="Devices">
-      <div ref={measured} style={{ height: virtual.getTotalSize(), position: "relative" }}>
+      <div ref={columns.ref} style={{ height: virtual.getTotalSize(), position: "relative" }}>
         {virtual.getVirtualItems().map(({ index, start, key }) => (
           <div
             key={key}
             className="sw-card-row"
-            style={{ transform: `translateY(${start}px)`, gridTemplateColumns: `repeat(${columns}, 1fr)` }}
+            style={{
+              height: height - GAP,
+              transform: `translateY(${start}px)`,
+              gridTemplateColumns: `repeat(${columns.count}, 1fr)`,
+            }}
           >
-            {devices.slice(index * columns, (index + 1) * columns).map((device) => (
-              <DeviceCard key={device.name} device={device} />
+            {devices.slice(index * columns.count, (index + 1) * columns.count).map((device) => (
+              <DeviceCard key={device.name} device={device} fleet={fleet?.get(device.name) ?? null} />
             ))}
           </div>
         ))}
@@ -43,7 +60,21 @@ export const DeviceCards = memo(function DeviceCards({ devices }: { readonly dev
   )
 })
 
-const DeviceCard = memo(function DeviceCard({ device }: { readonly device: Device }) {
+/** As many as fit. The first frame goes by the place there will be, so that nothing is drawn twice. */
+function useColumns() {
+  const { ref, width } = useElementSize()
+  const [expected] = useState(
+    () => (document.querySelector("#main")?.clientWidth ?? innerWidth) - 2 * SCROLLER_PADDING,
+  )
+  return { ref, count: Math.max(1, Math.floor((width === 0 ? expected : width) / CARD_WIDTH)) }
+}
+
+interface CardProps {
+  readonly device: Device
+  readonly fleet: FleetDevice | null
+}
+
+const DeviceCard = memo(function DeviceCard({ device, fleet }: CardProps) {
   const { name, recipient, recipientType, assurance, holdsKey, addedAt, enrolment } = device
   return (
     <article className="sw-card sw-device" aria-label={name}>
@@ -73,9 +104,36 @@ const DeviceCard = memo(function DeviceCard({ device }: { readonly device: Devic
         {enrolment === null ? "added" : "enrolled"} {agoText(addedAt)}
         {enrolment === null ? "" : `, hardware ${enrolment.hardwareId.slice(0, 16)}`}
       </div>
+      {fleet !== null && <ReleaseLine fleet={fleet} />}
     </article>
   )
 })
+
+/** What it is to run, what it says it runs, and when it said so. */
+function ReleaseLine({
+  fleet: { wanted, running, counter, state, reportedAt, detail },
+}: {
+  readonly fleet: FleetDevice
+}) {
+  const runs = running === null ? "runs nothing yet" : `runs ${running}`
+  const told = wanted === null || wanted === running ? "" : `, told ${wanted}`
+  const said = reportedAt === null ? "no receipt" : `receipt ${agoText(reportedAt)}`
+  const exact = [
+    `${runs}${told}, counter ${counter}`,
+    reportedAt === null ? said : `receipt of ${dateText(reportedAt)}`,
+    detail,
+  ]
+  return (
+    <div className="sw-line sw-device-release" data-hint={exact.filter((line) => line !== "").join("\n")}>
+      <FleetState state={state} />
+      <span className="sw-small sw-ellipsis">
+        {wanted === null && running === null
+          ? "no release yet"
+          : `${runs}${told}, counter ${counter}, ${said}`}
+      </span>
+    </div>
+  )
+}
 
 function remove({ name, holdsKey }: Device): void {
   confirmLoss({

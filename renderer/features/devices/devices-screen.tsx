@@ -3,8 +3,9 @@ import { Button, Group, TextInput } from "@mantine/core"
 import { useDisclosure } from "@mantine/hooks"
 import { IconCertificate, IconDeviceDesktop, IconPlus } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
-import { useEffect, useState } from "react"
+import { useEffect, useMemo, useState } from "react"
 import type { Device } from "../../../main/contract/schema/keys.ts"
+import type { FleetDevice } from "../../../main/contract/schema/release.ts"
 import { enrolmentFile } from "../../api/enrolment-file.ts"
 import type { SentFile } from "../../api/files.ts"
 import { queries } from "../../api/queries.ts"
@@ -20,6 +21,7 @@ import { DeviceCards } from "./device-cards.tsx"
 
 export function DevicesScreen() {
   const { data, error, refetch } = useQuery(queries.devices)
+  const fleet = useFleet()
   const search = useSearch(data ?? NONE, wordsOf)
   const [isAdding, adding] = useDisclosure(false)
   const arrived = useStore(enrolmentFile)
@@ -82,7 +84,7 @@ export function DevicesScreen() {
             </>
           }
         >
-          <DeviceCards devices={search.found} />
+          <DeviceCards devices={search.found} fleet={fleet} />
         </Page>
       )}
       <EnrolmentDialog
@@ -96,6 +98,17 @@ export function DevicesScreen() {
       <AddDevice isOpen={isAdding} onClose={adding.close} />
     </>
   )
+}
+
+/** What each device runs, by its name. Only a workspace with a trust root tells devices anything. */
+function useFleet(): ReadonlyMap<string, FleetDevice> | null {
+  const trust = useQuery(queries.trust).data
+  const isReleasing = trust !== undefined && trust.roots !== null
+  const { data } = useQuery({ ...queries.fleet, enabled: isReleasing })
+  return useMemo(() => {
+    if (!isReleasing) return null
+    return new Map((data ?? []).map((each) => [each.device, each]))
+  }, [isReleasing, data])
 }
 
 const NONE: readonly Device[] = []

@@ -1,5 +1,5 @@
 /** Doctor: everything this computer can do, why not where it cannot, and the command that would change it. */
-import { Button, Text, Title } from "@mantine/core"
+import { Button, SegmentedControl, Text, Title, useMantineColorScheme } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import type { DoctorCheck } from "../../../main/contract/schema/doctor.ts"
 import { queries } from "../../api/queries.ts"
@@ -9,7 +9,8 @@ import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
 
-export function DoctorScreen() {
+/** `name` is the id of a line, when something led to it. */
+export function DoctorScreen({ name }: { readonly name: string | null }) {
   const { data, error, refetch, isFetching } = useQuery({ ...queries.doctor, staleTime: 0 })
   return (
     <Page
@@ -24,9 +25,35 @@ export function DoctorScreen() {
       }
     >
       {error !== null && <FailureNotice error={error} onRetry={() => void refetch()} />}
-      {data !== undefined && <ChecksList label="Capabilities" checks={data.checks.map(toLine)} />}
+      {data !== undefined && (
+        <ChecksList label="Capabilities" checks={data.checks.map(toLine)} pointedAt={name} />
+      )}
       <Keys />
+      <WindowSettings />
     </Page>
+  )
+}
+
+const SCHEMES = [
+  { value: "auto", label: "As the system" },
+  { value: "light", label: "Light" },
+  { value: "dark", label: "Dark" },
+] as const
+
+function WindowSettings() {
+  const { colorScheme, setColorScheme } = useMantineColorScheme()
+  return (
+    <section aria-label="Window">
+      <Title order={2} size="h5" mt="md" mb="xs">
+        Window
+      </Title>
+      <SegmentedControl
+        aria-label="Colours"
+        value={colorScheme}
+        onChange={(value) => setColorScheme(SCHEMES.find((each) => each.value === value)?.value ?? "auto")}
+        data={[...SCHEMES]}
+      />
+    </section>
   )
 }
 

@@ -1,11 +1,13 @@
-import { Checkbox, Group, SegmentedControl, Text, TextInput } from "@mantine/core"
-import { useVirtualizer } from "@tanstack/react-virtual"
+import { Button, Checkbox, Group, SegmentedControl, Text, TextInput } from "@mantine/core"
+import { useQuery } from "@tanstack/react-query"
 import { useMemo, useRef } from "react"
 import type { Mode } from "../../../main/contract/schema/base.ts"
 import type { Device } from "../../../main/contract/schema/keys.ts"
+import { queries } from "../../api/queries.ts"
 import { useSearch } from "../../ui/search.ts"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { bytesText, plural } from "../../ui/units.ts"
+import { useWindowOfRows } from "../../ui/window-of-rows.ts"
 import { THIS_COMPUTER } from "./defaults.ts"
 
 interface Props {
@@ -41,6 +43,7 @@ export function DeviceChoice({ devices, chosen, onChoose, mode, onMode, modelByt
           />
           <Checkbox label="All shown" checked={isAll} onChange={toggleAll} />
         </Group>
+        <RingChoice devices={devices} onChoose={onChoose} />
         <DeviceRows found={found} selected={selected} chosen={chosen} onChoose={onChoose} />
         <Text size="xs" c="dimmed" mt={4}>
           {plural(chosen.length, "device")} chosen
@@ -48,6 +51,29 @@ export function DeviceChoice({ devices, chosen, onChoose, mode, onMode, modelByt
       </div>
       <ModeChoice mode={mode} onMode={onMode} count={chosen.length} modelBytes={modelBytes} />
     </div>
+  )
+}
+
+const RINGS_SHOWN = 8
+
+/** The devices of a ring at one click, where the workspace has rings. */
+function RingChoice({ devices, onChoose }: Pick<Props, "devices" | "onChoose">) {
+  const rings = useQuery(queries.rings).data ?? []
+  if (rings.length === 0) return null
+  const known = new Set(devices.map(({ name }) => name))
+  return (
+    <Group gap={6} mb={6} role="group" aria-label="Rings">
+      {rings.slice(0, RINGS_SHOWN).map((ring) => (
+        <Button
+          key={ring.name}
+          size="compact-xs"
+          variant="default"
+          onClick={() => onChoose(ring.devices.filter((name) => known.has(name)))}
+        >
+          Ring {ring.name}, {plural(ring.devices.length, "device")}
+        </Button>
+      ))}
+    </Group>
   )
 }
 
@@ -66,12 +92,7 @@ interface RowsProps extends Pick<Props, "chosen" | "onChoose"> {
 
 function DeviceRows({ found, selected, chosen, onChoose }: RowsProps) {
   const scroller = useRef<HTMLDivElement>(null)
-  const virtual = useVirtualizer({
-    count: found.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => ROW_HEIGHT,
-    overscan: 4,
-  })
+  const virtual = useWindowOfRows({ scroller, count: found.length, height: ROW_HEIGHT, spare: 4 })
   const toggle = (name: string) =>
     onChoose(selected.has(name) ? chosen.filter((each) => each !== name) : [...chosen, name])
   return (

@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query"
 import type { Connection } from "../../../main/contract/schema/registry.ts"
 import { connection } from "../../api/connection.ts"
 import { toFailure } from "../../api/failure.ts"
-import { refresh } from "../../api/queries.ts"
+import { queries, refresh } from "../../api/queries.ts"
 import { confirmLoss } from "../../ui/confirm.tsx"
 import { StateBadge } from "../../ui/state.tsx"
 import { millisecondsText } from "../../ui/units.ts"
@@ -27,15 +27,7 @@ export function Connections({ connections }: { readonly connections: readonly Co
 }
 
 function ConnectionLine({ each }: { readonly each: Connection }) {
-  const { data, error, isFetching, refetch } = useQuery({
-    queryKey: ["connection", each.host, each.plainHttp, each.hasAuthority],
-    queryFn: async ({ signal }) =>
-      connection.client.registry.check(
-        { host: each.host, plainHttp: each.plainHttp, authority: null },
-        { signal },
-      ),
-    staleTime: 60_000,
-  })
+  const { data, error, isFetching, refetch } = useQuery(queries.health(each))
   const failure = error === null ? null : toFailure(error)
   return (
     <li data-connection={failure === null ? "good" : "bad"}>

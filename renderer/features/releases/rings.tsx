@@ -8,8 +8,8 @@ import { connection } from "../../api/connection.ts"
 import { queries, refresh } from "../../api/queries.ts"
 import { DataTable, type Column } from "../../ui/data-table.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
+import { FleetState } from "../../ui/fleet-state.tsx"
 import { DialogForm, openDialog } from "../../ui/form-dialog.tsx"
-import { StateBadge, type State } from "../../ui/state.tsx"
 import { agoText, plural } from "../../ui/units.ts"
 import { openRevokeDevice } from "./take-back.ts"
 
@@ -112,14 +112,6 @@ function RingForm({ ring, onClose }: { readonly ring: Ring | null; readonly onCl
   )
 }
 
-const STATES: Readonly<Record<FleetDevice["state"], State>> = {
-  current: "verified",
-  behind: "attention",
-  failed: "refused",
-  "no receipt": "attention",
-  "nothing directed": "neutral",
-}
-
 const COLUMNS: readonly Column<FleetDevice>[] = [
   {
     id: "device",
@@ -156,7 +148,7 @@ const COLUMNS: readonly Column<FleetDevice>[] = [
     value: ({ state }) => state,
     cell: ({ state, detail }) => (
       <span title={detail}>
-        <StateBadge state={STATES[state]}>{state}</StateBadge>
+        <FleetState state={state} />
       </span>
     ),
   },
