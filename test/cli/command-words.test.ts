@@ -1,25 +1,17 @@
 /** What we tell people to type exists: commands and options in hints, in help and in the README. */
 import { Command } from "commander"
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import path from "node:path"
 import { expect, test } from "vitest"
 import { AppError, errorCodes } from "../../main/contract/errors.ts"
-import type { Register } from "../../main/cli/main.ts"
+import { COMMANDS } from "../../main/cli/command-list.ts"
 import { ROOT } from "../support/workspace.ts"
 
-const COMMANDS = path.join(ROOT, "main", "cli", "commands")
-/** Parts of other commands, which register them. */
-const PARTS = new Set(["certificates.ts", "deployment.ts", "device-enrolment.ts"])
 /** Every command takes them. */
 const GLOBAL = new Set(["--help", "--json", "--workspace", "--passphrase-fd", "--pin-fd"])
 
 const program = new Command("sealwright")
-for (const name of readdirSync(COMMANDS)) {
-  if (PARTS.has(name)) continue
-  const module = (await import(path.join(COMMANDS, name))) as Readonly<Record<string, Register>>
-  for (const [exported, register] of Object.entries(module))
-    if (exported.startsWith("register")) register(program, async () => {})
-}
+for (const register of COMMANDS) register(program, async () => {})
 
 /** What is wrong with a line; `null` for one that could be typed. */
 function faultOf(line: string): string | null {
