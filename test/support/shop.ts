@@ -13,6 +13,7 @@ import { attestationType, toStatementBytes, type JsonObject } from "../../main/c
 import { localPorts } from "../../main/platform/ports.ts"
 import { createEngine } from "../../main/services/engine.ts"
 import type { Ports } from "../../main/services/ports.ts"
+import type { Prompter } from "../../main/services/ports/prompter.ts"
 import { MODELS } from "./workspace.ts"
 
 export interface Place {
@@ -35,10 +36,10 @@ export class Shop {
   }
 
   /** A workspace that lives as long as the test. */
-  place(name: string, more: Partial<Ports> = {}): Place {
+  place(name: string, more: Partial<Ports> = {}, prompter?: Prompter): Place {
     const workspace = path.join(this.folder, name)
     mkdirSync(workspace, { recursive: true })
-    const { ports: local, close } = localPorts(workspace)
+    const { ports: local, close } = localPorts(workspace, prompter === undefined ? {} : { prompter })
     onTestFinished(close)
     const runtime = this.#runtime === "real" ? local.runtime : ACCEPTING
     const ports: Ports = { ...local, ...more, runtime, now: () => this.now }
@@ -63,7 +64,12 @@ export const role = (signers: readonly Signer[], threshold: number | null = null
 })
 
 /** The public half of a key of `from`, as a file that `to` can be given. */
-export async function publicKeyOf(from: Place, key: string, to: Place): Promise<Signer> {
+export async function publicKeyOf(
+  from: Place,
+  key: string,
+  to: Place,
+  assurance: Extract<Signer, { readonly kind: "file" }>["assurance"] = "software",
+): Promise<Signer> {
   const { publicKeyPem } = await from.engine.keys.show({ name: key })
   const file = path.join(to.workspace, `${key}.pem`)
   writeFileSync(file, publicKeyPem ?? "")
@@ -71,7 +77,7 @@ export async function publicKeyOf(from: Place, key: string, to: Place): Promise<
     kind: "file",
     file: await to.engine.files.refer({ path: file }),
     person: key,
-    assurance: "software",
+    assurance,
   }
 }
 

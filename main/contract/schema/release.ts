@@ -56,6 +56,25 @@ export const approveSchema = z.strictObject({
     .default(null),
 })
 export type ApproveRequest = z.infer<typeof approveSchema>
+export const requestApprovalSchema = z.strictObject({ name: nameSchema, output: outputSchema })
+export const lookAtApprovalSchema = z.strictObject({ request: fileRefSchema })
+export const signApprovalSchema = z.strictObject({
+  request: fileRefSchema,
+  key: nameSchema,
+  /** Digest of the release as the signer saw it; another one is not signed (RELEASE_CHANGED). Null: whatever it is. */
+  digest: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .nullable(),
+  output: outputSchema,
+})
+export type SignApproval = z.infer<typeof signApprovalSchema>
+export const approvalSignedSchema = z.strictObject({
+  release: z.string(),
+  digest: z.string(),
+  key: z.string(),
+})
+export type ApprovalSigned = z.infer<typeof approvalSignedSchema>
 export const attachSchema = z.strictObject({
   name: nameSchema,
   bundles: z.array(fileRefSchema).min(1).max(64),

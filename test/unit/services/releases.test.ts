@@ -1,9 +1,9 @@
 /** What a release manager sees and does: what changed, rings, what is taken back, and how long words hold. */
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
-import { Fleet, own, role } from "../../support/shop.ts"
+import { Fleet, outputOf, own, publicKeyOf, role, type Place } from "../../support/shop.ts"
 import { MODELS, temporaryFolder } from "../../support/workspace.ts"
 
 const changesOf = async (fleet: Fleet, name: string) => {
@@ -61,6 +61,81 @@ describe("an approver", () => {
     await engine.release.approve({ name: "r1", key: "bob" })
     expect((await fleet.publish("r1")).devices).toBe(1)
   })
+})
+
+describe("an approver in another place", () => {
+  test("reads what changed from a file, signs it there, and the desk takes the approval in", async () => {
+    const { fleet, bob, request } = await asked()
+    const { engine } = fleet.desk
+    const { gates: _gates, ...seen } = await bob.engine.release.lookAtApproval({
+      request: await bob.engine.files.refer({ path: request }),
+    })
+    expect(await engine.release.show({ name: "r1" })).toMatchObject(seen)
+    expect(seen.changes.map(({ what }) => what)).toContain("model")
+    await expect(fleet.publish("r1")).toFailWithCode("RELEASE_GATE")
+    expect(await sign(bob, request, "bob", seen.digest)).toMatchObject({ release: "r1", key: "bob" })
+    await attach(fleet, "r1", "bob")
+    expect(await fleet.publish("r1")).toMatchObject({ counter: 1 })
+  })
+
+  test("signs no other release than the one that was looked at, and none that does not match its list", async () => {
+    const { bob, fleet, request } = await asked()
+    const other = `sha256:${"0".repeat(64)}`
+    await expect(sign(bob, request, "bob", other)).toFailWithCode("RELEASE_CHANGED")
+    const text = readFileSync(request, "utf8")
+    const { release } = JSON.parse(text) as { release: { digest: string; packages: string[] } }
+    for (const [index, lie] of [
+      text.replace(release.digest, other),
+      text.replaceAll(release.packages[0] ?? "", other),
+      text.replace('"packages": [', `"packages": ["${other}", `),
+      "{}",
+    ].entries()) {
+      const file = fleet.shop.at(`lie-${index}.json`)
+      writeFileSync(file, lie)
+      await expect(sign(bob, file, "bob", null)).toFailWithCode("REQUEST_MALFORMED")
+    }
+  })
+
+  test("opens no gate with a key that is no approver's, or with an approval of something else", async () => {
+    const { bob, fleet, request } = await asked()
+    await bob.engine.keys.create({ name: "mallory", purpose: "signing" })
+    await sign(bob, request, "mallory", null)
+    await attach(fleet, "r1", "mallory")
+    await expect(fleet.publish("r1")).toFailWithCode("RELEASE_GATE")
+    await sign(bob, request, "bob", null)
+    await fleet.release("r2")
+    await expect(attach(fleet, "r2", "bob")).toFailWithCode("SIGNATURE_MISMATCH")
+    await expect(fleet.publish("r2")).toFailWithCode("RELEASE_GATE")
+  })
+
+  /** Two approvals are needed; bob, who has one of the keys, works elsewhere. */
+  async function asked() {
+    const fleet = await Fleet.open(temporaryFolder())
+    const { engine } = fleet.desk
+    const bob = fleet.shop.place("bob")
+    await bob.engine.keys.create({ name: "bob", purpose: "signing" })
+    const approver = role([own("alice"), await publicKeyOf(bob, "bob", fleet.desk)], 1)
+    const gates = { approvals: 2, validation: "none" } as const
+    await engine.trust.change({ kind: "rotate", roles: { approver }, gates, offlineDays: null })
+    await fleet.release("r1")
+    const request = fleet.shop.at("r1.request.json")
+    await engine.release.requestApproval({ name: "r1", output: await outputOf(fleet.desk, request) })
+    return { fleet, bob, request }
+  }
+
+  async function sign(place: Place, request: string, key: string, digest: string | null) {
+    return place.engine.release.signApproval({
+      request: await place.engine.files.refer({ path: request }),
+      key,
+      digest,
+      output: await outputOf(place, path.join(path.dirname(request), `${key}.approval.json`)),
+    })
+  }
+
+  async function attach({ desk, shop }: Fleet, name: string, key: string) {
+    const bundle = await desk.engine.files.refer({ path: shop.at(`${key}.approval.json`) })
+    return desk.engine.release.attach({ name, bundles: [bundle] })
+  }
 })
 
 describe("a release", () => {
