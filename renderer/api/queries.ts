@@ -23,6 +23,11 @@ export const queries = {
     queryKey: ["releases"],
     queryFn: async () => connection.client.release.list(),
   }),
+  log: queryOptions({
+    queryKey: ["log"],
+    queryFn: async () => connection.client.log.show(),
+    staleTime: 0,
+  }),
   rings: queryOptions({ queryKey: ["rings"], queryFn: async () => connection.client.fleet.rings() }),
   fleet: queryOptions({ queryKey: ["fleet"], queryFn: async () => connection.client.fleet.status() }),
   connections: queryOptions({

@@ -50,10 +50,10 @@ describe("in both themes", { timeout: 180_000 }, () => {
     await page.getByText("as anybody sees them").waitFor()
     await look("package-contents")
     await page.getByRole("tab", { name: "Signatures" }).click()
-    await page
-      .getByRole("button", { name: /^Copy digest of the subject/ })
-      .first()
-      .waitFor()
+    const made = page.getByRole("listitem").filter({ hasText: "Made this package" })
+    await made.getByText("by release-1").waitFor()
+    await made.getByText("software only").waitFor()
+    await made.getByRole("button", { name: /^Copy digest of the subject/ }).waitFor()
     await look("package-signatures")
 
     await page.getByRole("link", { name: "Devices" }).click()

@@ -60,7 +60,7 @@ export async function publishRelease(
     )
     await logAct(ports, {
       act: "publish",
-      what: `${name} to ${ring}, ${orders.length} devices`,
+      what: `${name} to ${ring}, ${orders.length} ${orders.length === 1 ? "device" : "devices"}`,
       digests: [release.index.descriptor.digest],
     })
     return {
