@@ -13,6 +13,9 @@ export const queries = {
   levels: queryOptions({ queryKey: ["levels"], queryFn: async () => connection.client.levels() }),
   devices: queryOptions({ queryKey: ["devices"], queryFn: async () => connection.client.devices.list() }),
   keys: queryOptions({ queryKey: ["keys"], queryFn: async () => connection.client.keys.list() }),
+  /** A key with the certificates that are kept with it. */
+  key: (name: string) =>
+    queryOptions({ queryKey: ["keys", name], queryFn: async () => connection.client.keys.show({ name }) }),
   packages: queryOptions({
     queryKey: ["packages"],
     queryFn: async () => connection.client.library.packages(),

@@ -55,10 +55,21 @@ export function LatencyChart({ calls }: { readonly calls: Calls }) {
 function limitOf(calls: Calls): number {
   if (calls.length === 0) return Number.POSITIVE_INFINITY
   const all = calls.flat()
-  return Math.max(ROOM * quantile(all, 0.5), 1.5 * quantile(all, 0.95))
+  const median = quantile(all, 0.5)
+  // The lines of the 99th percentile are seen as long as the dots are.
+  const p99 = Math.max(
+    ...[0, 1].map((column) =>
+      quantile(
+        calls.map((call) => call[column] ?? 0),
+        0.99,
+      ),
+    ),
+  )
+  return Math.max(LEAST * median, 1.5 * quantile(all, 0.95), Math.min(1.1 * p99, MOST * median))
 }
 
-const ROOM = 4
+/** How many medians the chart is high. */
+const [LEAST, MOST] = [4, 15]
 
 /** The value below which `share` of the values lie. */
 export function quantile(values: readonly number[], share: number): number {
