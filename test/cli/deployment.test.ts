@@ -130,7 +130,7 @@ describe("a desk, three signers and a device", () => {
     const fleet = await cliJson<readonly FleetDevice[]>(["fleet", "status", ...desk])
     expect(fleet).toMatchObject([{ device: "press-07", ring: "pilot", running: "1.0", state: "current" }])
     const log = await cli(["log", "show", ...desk])
-    expect(log.stdout).toContain("1.0 to pilot, 1 devices")
+    expect(log.stdout).toContain("1.0 to pilot, 1 device")
   })
 
   test("read what changes rule by rule, go back to an older release, and look at a ring without emptying it", async () => {

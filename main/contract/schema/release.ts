@@ -37,6 +37,8 @@ export const releaseSchema = z.strictObject({
   devices: z.array(z.string()),
   rings: z.array(z.string()),
   gates: z.array(gateSchema),
+  /** People who approved, and how many have to. */
+  approvals: z.strictObject({ by: z.array(z.string()), needed: z.number() }),
   previous: z.string().nullable(),
   /** Everything that differs from the previous release. */
   changes: z.array(changeSchema),

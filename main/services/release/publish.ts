@@ -61,7 +61,7 @@ export async function publishRelease(
     const expires = await keepFresh(ports, plan, until)
     await logAct(ports, {
       act: "publish",
-      what: `${name} to ${ring}, ${orders.length} devices`,
+      what: `${name} to ${ring}, ${orders.length} ${orders.length === 1 ? "device" : "devices"}`,
       digests: [release.index.descriptor.digest],
     })
     return {

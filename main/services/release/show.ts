@@ -44,7 +44,7 @@ async function describe(
   const plan = await currentPlan(ports)
   const release = await openRelease(ports, name)
   try {
-    const { gates, validations } = judgeGates(release, plan, ports.now())
+    const { gates, validations, approvedBy } = judgeGates(release, plan, ports.now())
     const counter = signed.releases.find((each) => each.name === name)?.releaseCounter ?? null
     const previous = previousOf(signed, name, counter)
     const facts = await factsOf(ports, release, validations)
@@ -61,6 +61,7 @@ async function describe(
       devices: facts.devices.split(", ").filter((device) => device !== ""),
       rings: [...(now.get(name) ?? [])].sort(),
       gates: [...gates],
+      approvals: { by: [...approvedBy], needed: plan.gates.approvals },
       previous,
       changes: changesBetween(before, facts),
       pending: await pendingFor(ports, publishTitle(name)),
