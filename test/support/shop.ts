@@ -29,18 +29,26 @@ export class Shop {
   /** `runtime`: the real one, or one that takes everything for healthy, where only slots and words are looked at. */
   readonly #runtime: "real" | "accepting"
 
-  constructor(folder: string, now = "2027-01-04T08:00:00Z", runtime: "real" | "accepting" = "real") {
+  readonly #atEnd: (close: () => Promise<void>) => void
+
+  constructor(
+    folder: string,
+    now = "2027-01-04T08:00:00Z",
+    runtime: "real" | "accepting" = "real",
+    atEnd: (close: () => Promise<void>) => void = onTestFinished,
+  ) {
     this.#runtime = runtime
+    this.#atEnd = atEnd
     this.folder = folder
     this.now = new Date(now)
   }
 
-  /** A workspace that lives as long as the test. */
+  /** A workspace that lives as long as the test, or as `atEnd` says. */
   place(name: string, more: Partial<Ports> = {}, prompter?: Prompter): Place {
     const workspace = path.join(this.folder, name)
     mkdirSync(workspace, { recursive: true })
     const { ports: local, close } = localPorts(workspace, prompter === undefined ? {} : { prompter })
-    onTestFinished(close)
+    this.#atEnd(close)
     const runtime = this.#runtime === "real" ? local.runtime : ACCEPTING
     const ports: Ports = { ...local, ...more, runtime, now: () => this.now }
     return { engine: localEngine(createEngine(ports)), ports, workspace }
@@ -123,9 +131,9 @@ export class Fleet {
 
   static async open(
     folder: string,
-    { names = ["press-07"], runtime = "accepting" }: FleetOptions = {},
+    { names = ["press-07"], runtime = "accepting", now, atEnd }: FleetOptions = {},
   ): Promise<Fleet> {
-    const fleet = new Fleet(new Shop(folder, undefined, runtime))
+    const fleet = new Fleet(new Shop(folder, now, runtime, atEnd))
     await initShop(fleet.desk, {}, { approvals: 1, validation: "none" })
     for (const name of names) await fleet.addDevice(name)
     await fleet.desk.engine.fleet.setRing({ name: "pilot", devices: [...names] })
@@ -290,6 +298,10 @@ type RemotePlace = Exclude<Parameters<HostClient["deployment"]["sync"]>[0]["from
 export interface FleetOptions {
   readonly names?: readonly string[]
   readonly runtime?: "real" | "accepting"
+  /** The clock's first time. */
+  readonly now?: string
+  /** Given what closes each workspace, for a fleet that several tests share. */
+  readonly atEnd?: (close: () => Promise<void>) => void
 }
 
 const ACCEPTING: Ports["runtime"] = {
