@@ -1,5 +1,5 @@
 import { AppError } from "../../contract/errors.ts"
-import type { Imported, Ring } from "../../contract/schema/release.ts"
+import type { FleetDevice, Imported, Ring } from "../../contract/schema/release.ts"
 import type { Register } from "../main.ts"
 import { parsePlace, type PlaceOptions } from "../place.ts"
 import { bytesText, safeText, table } from "../text.ts"
@@ -58,18 +58,21 @@ export const registerFleet: Register = (program, run) => {
       run(command, async (context) => {
         const found = await context.engine.fleet.status()
         context.print(found, () =>
-          table([
-            ["DEVICE", "RING", "WANTED", "RUNNING", "STATE", "RECEIPTS", "REPORTED"],
-            ...found.map((each) => [
-              each.device,
-              each.ring ?? "–",
-              each.wanted ?? "–",
-              safeText(each.running ?? "–"),
-              `${each.state}${each.detail === "" ? "" : ` (${each.detail})`}`,
-              `${each.receipts.good} good, ${each.receipts.refused} refused`,
-              each.reportedAt ?? "–",
+          [
+            table([
+              ["DEVICE", "RING", "WANTED", "RUNNING", "STATE", "RECEIPTS", "REPORTED"],
+              ...found.map((each) => [
+                each.device,
+                each.ring ?? "–",
+                each.wanted ?? "–",
+                safeText(each.running ?? "–"),
+                `${each.state}${each.detail === "" ? "" : ` (${each.detail})`}`,
+                receiptsText(each.receipts),
+                each.reportedAt ?? "–",
+              ]),
             ]),
-          ]),
+            ...found.flatMap(refusalLines),
+          ].join("\n"),
         )
       }),
     )
@@ -129,6 +132,24 @@ export const registerFleet: Register = (program, run) => {
         context.print(receipts, () => receiptLines(receipts))
       }),
     )
+}
+
+function receiptsText({ good, quoted, refused }: FleetDevice["receipts"]): string {
+  const shown = quoted === undefined || quoted === 0 ? "" : ` (${quoted} with the TPM's word)`
+  return `${good} good${shown}, ${refused} refused`
+}
+
+/** Which receipts fail and why; a key that was never given is the usual reason, and has a remedy. */
+function refusalLines({ device, receipts: { refusals = [] } }: FleetDevice): readonly string[] {
+  const lines = refusals.map(
+    ({ code, reason, at }) => `${device}: receipt refused ${at}: ${safeText(reason)} [${code}]`,
+  )
+  if (refusals.some(({ code }) => code === "SIGNER_UNTRUSTED")) lines.push(trustHint(device))
+  return lines
+}
+
+function trustHint(device: string): string {
+  return `  if that is the key \`device provision\` printed: sealwright fleet trust ${device} KEY.pem, then take the receipts again`
 }
 
 function ringText({ name, devices }: Ring): string {

@@ -1,5 +1,6 @@
 /** Releases, rings and what the fleet runs. The types follow from the schemas. */
 import { z } from "zod"
+import { errorCodes } from "../errors.ts"
 import { fileRefSchema, jobEventSchema, nameSchema, outputSchema } from "./base.ts"
 import { placeSchema } from "./registry.ts"
 import { pendingSchema } from "./trust.ts"
@@ -123,6 +124,10 @@ export const fleetDeviceSchema = z.strictObject({
     refused: z.number(),
     /** Of the good ones, those with a quote of the device's TPM, checked. */
     quoted: z.number().optional(),
+    /** Why receipts were refused, the newest last. */
+    refusals: z
+      .array(z.strictObject({ code: z.enum(errorCodes), reason: z.string(), at: z.string() }))
+      .optional(),
   }),
   reportedAt: z.string().nullable(),
   detail: z.string(),

@@ -1,5 +1,5 @@
 /** What a release manager sees and does: what changed, rings, what is taken back, and how long words hold. */
-import { readFileSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
@@ -243,6 +243,41 @@ describe("what is taken back", () => {
     const said = { kind: "remove-key", role: null, key: "erin-1", threshold: 1 } as const
     await engine.trust.change(said)
     expect(await auditors()).toMatchObject([{ person: "erin-2" }])
+  })
+})
+
+describe("receipts that fail", () => {
+  test("are told with their reason and the device they say they are of, until its key is known", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    const { engine, ports, workspace } = fleet.desk
+    await fleet.deploy("r1")
+    const keys = path.join(workspace, "documents", "receipt-keys")
+    const [key = ""] = readdirSync(keys)
+    renameSync(path.join(keys, key), fleet.shop.at("kept.pem"))
+    const place = fleet.device()
+    const at = fleet.shop.at("back.seal")
+    await place.engine.deployment.receipts({ device: "press-07", output: await outputOf(place, at) })
+    const take = async () => engine.fleet.import({ file: await engine.files.refer({ path: at }) })
+    const refused = { device: "press-07", result: "refused" }
+    expect((await take()).receipts).toMatchObject([refused])
+    expect((await take()).receipts).toMatchObject([refused])
+    expect(await engine.fleet.status()).toMatchObject([
+      {
+        state: "no receipt",
+        receipts: {
+          good: 0,
+          refused: 1,
+          refusals: [{ code: "SIGNER_UNTRUSTED", at: fleet.shop.now.toISOString() }],
+        },
+      },
+    ])
+    const known = await engine.files.refer({ path: fleet.shop.at("kept.pem") })
+    await engine.fleet.trustReceipts({ device: "press-07", key: known })
+    expect((await take()).receipts).toMatchObject([{ device: "press-07", result: "taken" }])
+    expect(await engine.fleet.status()).toMatchObject([
+      { state: "current", receipts: { good: 1, refused: 0, refusals: [] } },
+    ])
+    expect(await ports.documents.list("receipts-refused/unknown")).toEqual([])
   })
 })
 
