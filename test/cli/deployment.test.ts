@@ -1,9 +1,9 @@
 /** From `trust init` to `fleet status` on the command line: a desk, its signers, a device that is never online. */
 import { spawnSync } from "node:child_process"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
-import type { HostClient } from "../../main/contract/client.ts"
+import { followJob, type HostClient } from "../../main/contract/client.ts"
 import type { DeploymentStatus, Provisioned } from "../../main/contract/schema/deployment.ts"
 import type { FleetDevice, Imported, Published, Release } from "../../main/contract/schema/release.ts"
 import type { SignedRequest, Trust } from "../../main/contract/schema/trust.ts"
@@ -188,6 +188,63 @@ describe("a device that is offline", () => {
         "require('node:net').connect(9, '127.0.0.1').on('error', () => {})",
       ])
       expect(asked.calls.some((line) => line.includes("AF_INET"))).toBe(true)
+    },
+  )
+})
+
+describe("a device whose disk is full", () => {
+  const isRoot = process.getuid?.() === 0
+  test.skipIf(process.platform !== "linux" || !isRoot)(
+    "fetches nothing half, keeps what it runs, and goes on once there is room",
+    async () => {
+      const reference = await inEngine("desk", async ({ files, fleet, registry, release }) => {
+        await release.approve({ name: "2.0", key: "alice" })
+        await followJob(await release.publish({ name: "2.0", ring: "pilot" }))
+        const output = { file: await files.refer({ path: at("next.seal") }), replace: true }
+        await followJob(await fleet.export({ scope: { kind: "ring", ring: "pilot" }, output }))
+        const folder = await files.refer({ path: at("stick") })
+        await followJob(
+          await registry.push({ file: output.file, to: { kind: "folder", folder }, tag: "2.0" }),
+        )
+        return `oci:${at("stick")}:2.0`
+      })
+      const room = at("room")
+      mkdirSync(room)
+      const sync = ["device", "sync", "press-07", "--from", at("next.seal")]
+      const pull = ["pull", reference, "-o", path.join(room, "pulled.seal")]
+      const own = ["--workspace", path.join(room, "device"), "--json"]
+      const command = (args: readonly string[], name: string) =>
+        [process.execPath, BIN, ...args, ...own].map((word) => `'${word}'`).join(" ") +
+        ` > '${at(name)}'; echo $? >> '${at("ends")}'`
+      const script = [
+        `mount -t tmpfs -o size=8m none '${room}'`,
+        `cp -r '${at("device")}' '${path.join(room, "device")}'`,
+        // Full, and then a little less: state can be written, a package cannot.
+        `cd '${room}'; dd if=/dev/zero of=fill bs=4k 2>/dev/null; truncate -s -24576 fill`,
+        command(sync, "full-sync"),
+        command(pull, "full-pull"),
+        `ls device/slots pulled.seal > '${at("left")}' 2>/dev/null`,
+        command(["device", "status", "press-07"], "full-status"),
+        "rm fill",
+        command(sync, "roomy-sync"),
+      ].join("\n")
+      const slots = readdirSync(path.join(at("device"), "slots"))
+      expect(spawnSync("unshare", ["-m", "sh", "-c", script], { timeout: 120_000 }).status).toBe(0)
+      const said = <T>(name: string) => JSON.parse(readFileSync(at(name), "utf8")) as T // as the command printed it
+      expect(readFileSync(at("ends"), "utf8").trim().split("\n")).toEqual(["7", "7", "0", "0"])
+      for (const name of ["full-sync", "full-pull"])
+        expect(said<{ readonly error: unknown }>(name).error).toMatchObject({ code: "NO_SPACE", exitCode: 7 })
+      const left = readFileSync(at("left"), "utf8").split("\n")
+      expect(left.filter((name) => name.includes("."))).toEqual(slots)
+      expect(said<DeploymentStatus>("full-status")).toMatchObject({
+        active: "a",
+        incoming: null,
+        slots: { a: { release: "1.0", state: "good" } },
+      })
+      expect(said<DeploymentStatus>("roomy-sync").incoming).toMatchObject({
+        release: "2.0",
+        state: "waiting",
+      })
     },
   )
 })

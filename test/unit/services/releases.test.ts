@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { followJob } from "../../../main/contract/client.ts"
+import { SealEditor } from "../../support/seal-editor.ts"
 import { Fleet, outputOf, own, publicKeyOf, role, type Place } from "../../support/shop.ts"
 import { MODELS, temporaryFolder } from "../../support/workspace.ts"
 
@@ -243,6 +244,42 @@ describe("what is taken back", () => {
     const said = { kind: "remove-key", role: null, key: "erin-1", threshold: 1 } as const
     await engine.trust.change(said)
     expect(await auditors()).toMatchObject([{ person: "erin-2" }])
+  })
+})
+
+describe("what is carried to one device", () => {
+  test("holds its package and grant alone, and every root there ever was", async () => {
+    const fleet = await Fleet.open(temporaryFolder(), { names: ["press-07", "press-08"] })
+    const { engine } = fleet.desk
+    await fleet.release("r1", { mode: "individual" })
+    await fleet.publish("r1")
+    const first = await fleet.export("r1.seal")
+    await fleet.provision(first)
+    await fleet.sync(first)
+    for (const key of ["desk-2", "desk-3", "desk-4"]) {
+      await engine.keys.create({ name: key, purpose: "signing" })
+      const alone = role([own(key)])
+      const roles = { online: alone, director: alone }
+      await engine.trust.change({ kind: "rotate", roles, gates: null, offlineDays: null })
+    }
+    await fleet.release("r2", { mode: "individual" })
+    await fleet.publish("r2")
+    const at = fleet.shop.at("one.seal")
+    const scope = { kind: "device", device: "press-07" } as const
+    const order = { scope, output: await outputOf(fleet.desk, at) }
+    expect(await followJob(await engine.fleet.export(order))).toMatchObject({ devices: 1, packages: 1 })
+    const editor = await SealEditor.read(at)
+    expect([editor.manifests("package").length, editor.manifests("grant").length]).toEqual([1, 1])
+    const titles = editor
+      .manifests("trust")
+      .flatMap(({ manifest }) => manifest.layers)
+      .map(({ annotations }) => annotations?.["org.opencontainers.image.title"] ?? "")
+    for (const repository of ["image", "director"])
+      expect(
+        titles.filter((title) => title.startsWith(repository) && title.endsWith(".root.json")),
+      ).toHaveLength(4)
+    // A device that only ever saw the first roots follows all of them.
+    expect((await fleet.sync(at)).incoming).toMatchObject({ release: "r2" })
   })
 })
 
