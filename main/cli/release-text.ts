@@ -26,7 +26,7 @@ function packageLines(packages: readonly string[]): readonly string[] {
 
 const MOST_LISTED = 8
 
-export function changeLines({ what, before, after }: Change): readonly string[] {
+function changeLines({ what, before, after }: Change): readonly string[] {
   if (what === "policy") return policyLines(before, after)
   if (what === "devices") return listLines(what, before, after)
   return [`    ${what}: ${shortText(before) || "–"} → ${shortText(after) || "–"}`]

@@ -167,12 +167,17 @@ test("a key asks an authority for a certificate, and keeps what comes back if it
 
   await more("Attach a certificate…")
   const attaching = page.getByRole("dialog", { name: "Attach a certificate to release-1" })
-  const choose = async (what: string, file: string) =>
-    chooseFiles(page, [file], async () => attaching.getByRole("button", { name: `Choose ${what}…` }).click())
+  const choose = async (what: string, file: string) => {
+    await chooseFiles(page, [file], async () =>
+      attaching.getByRole("button", { name: `Choose ${what}…` }).click(),
+    )
+    await attaching.getByText(path.basename(file), { exact: true }).waitFor()
+  }
   await choose("certificate", write("wrong-use.pem", answerRequest(request, authority, { extensions: CA })))
   await choose("roots", write("authority.pem", authority.pem))
   await attaching.getByRole("button", { name: "Attach" }).click()
   await attaching.getByText("It was refused, and nothing was kept.").waitFor()
+  await attaching.getByText('the certificate of "CN=release-1, O=Example" may not make signatures').waitFor()
   await look("certificate-refused")
   await choose("certificate", write("release-1.pem", answerRequest(request, authority)))
   await attaching.getByRole("button", { name: "Attach" }).click()

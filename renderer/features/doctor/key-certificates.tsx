@@ -60,6 +60,11 @@ function AttachForm({ name, onClose }: FormProps) {
   const [file, setFile] = useState<ChosenFile | null>(null)
   const [roots, setRoots] = useState<ChosenFile | null>(null)
   const [refused, setRefused] = useState<readonly Check[] | null>(null)
+  /** A verdict is about the files it was made of. */
+  const change = (set: (file: ChosenFile | null) => void) => (chosen: ChosenFile | null) => {
+    set(chosen)
+    setRefused(null)
+  }
   const attach = async (): Promise<"stay" | void> => {
     if (file === null) return
     const { judged } = await connection.client.certificates.attach({
@@ -82,7 +87,7 @@ function AttachForm({ name, onClose }: FormProps) {
           accept=".pem,.crt,.cer"
           none="none yet"
           value={file}
-          onChange={setFile}
+          onChange={change(setFile)}
         />
       </div>
       <div>
@@ -92,7 +97,7 @@ function AttachForm({ name, onClose }: FormProps) {
           accept=".pem,.crt,.cer"
           none="none: judged as far as the file goes"
           value={roots}
-          onChange={setRoots}
+          onChange={change(setRoots)}
         />
       </div>
       {refused !== null && (
