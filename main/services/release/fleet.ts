@@ -190,7 +190,7 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
       receipts: {
         good: receipts.length,
         refused: refusals.length,
-        refusals: [...refusals.slice(-REFUSALS_SHOWN)],
+        refusals: refusals.slice(-REFUSALS_SHOWN),
         quoted: receipts.filter(({ quote }) => quote !== undefined).length,
       },
       reportedAt: last?.time ?? null,
