@@ -241,10 +241,7 @@ describe("a device whose disk is full", () => {
         incoming: null,
         slots: { a: { release: "1.0", state: "good" } },
       })
-      expect(said<DeploymentStatus>("roomy-sync").incoming).toMatchObject({
-        release: "2.0",
-        state: "waiting",
-      })
+      expect(said("roomy-sync")).toMatchObject({ incoming: { release: "2.0", state: "waiting" } })
     },
   )
 })
