@@ -1,5 +1,6 @@
 /** A release as a terminal shows it: gates, and everything that differs from the one before. */
 import type { Change, Release } from "../contract/schema/release.ts"
+import { rulesOf } from "./policy-text.ts"
 import { bytesText, safeText, shortDigest } from "./text.ts"
 
 export function releaseText(release: Release): string {
@@ -52,24 +53,6 @@ function policyLines(before: string, after: string): readonly string[] {
   return names
     .filter((name) => old.get(name) !== now.get(name))
     .map((name) => `    policy ${name}: ${old.get(name) ?? "–"} → ${now.get(name) ?? "–"}`)
-}
-
-/** Rules by name; `null` for what is not one policy alone. */
-function rulesOf(text: string): ReadonlyMap<string, string> | null {
-  if (text === "") return new Map()
-  try {
-    return new Map(flattened("", JSON.parse(text)).filter(([name]) => name !== "version"))
-  } catch {
-    return null
-  }
-}
-
-function flattened(path: string, value: unknown): readonly (readonly [string, string])[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    return [[path, value === null ? "none" : safeText(JSON.stringify(value)).replaceAll('"', "")]]
-  return Object.entries(value).flatMap(([key, inner]) =>
-    flattened(path === "" ? key : `${path}.${key}`, inner),
-  )
 }
 
 function shortText(text: string): string {

@@ -46,6 +46,10 @@ describe("in both themes", { timeout: 180_000 }, () => {
     expect(await page.locator("[data-check][data-state=verified]").count()).toBeGreaterThanOrEqual(7)
     await page.getByRole("button", { name: /Container complete/ }).click()
     await page.getByText("FORMAT section 2, 3").waitFor()
+    await page
+      .getByRole("listitem")
+      .filter({ hasText: /^minimum runtime R0$/ })
+      .waitFor()
     await look("package-checks")
     await page.getByRole("tab", { name: "Contents" }).click()
     await page.getByText("as anybody sees them").waitFor()
