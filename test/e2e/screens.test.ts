@@ -217,7 +217,7 @@ test("a validation is followed live and ends with a report to open", { timeout: 
   await window.look("validate-result")
   const levels = page.getByRole("region", { name: "Levels" })
   await levels.scrollIntoViewIfNeeded()
-  await levels.getByRole("row", { name: /^R0, sealed .* identical$/ }).waitFor()
+  await levels.getByRole("row", { name: /^R0, a process .* identical$/ }).waitFor()
   await window.shoot("validate-levels")
   const download = page.waitForEvent("download")
   await page.getByRole("button", { name: "Save figures (JSON)" }).click()

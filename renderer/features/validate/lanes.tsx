@@ -6,8 +6,8 @@ import { bytesText, millisecondsText } from "../../ui/units.ts"
 
 const NAMES: Readonly<Record<Lane["name"], string>> = {
   plain: "plain",
-  R0: "R0, sealed in the process",
-  R1: "R1, process shut in",
+  R0: "R0, a process of its own",
+  R1: "R1, shut in",
   R2: "R2, weights in secret memory",
   firewall: "with the firewall",
 }
