@@ -1,28 +1,7 @@
 /** The command line: parses arguments, runs one command, and turns its end into an exit status. */
 import { Command, CommanderError } from "commander"
 import { AppError, toAppError } from "../contract/errors.ts"
-import { registerDevice } from "./commands/device.ts"
-import { registerDoctor } from "./commands/doctor.ts"
-import { registerFleet } from "./commands/fleet.ts"
-import { registerInspect } from "./commands/inspect.ts"
-import { registerKeys } from "./commands/keys.ts"
-import { registerLedger } from "./commands/ledger.ts"
-import { registerLog } from "./commands/log.ts"
-import { registerOpen } from "./commands/open.ts"
-import { registerProtect } from "./commands/protect.ts"
-import { registerPull } from "./commands/pull.ts"
-import { registerPush } from "./commands/push.ts"
-import { registerQuickstart } from "./commands/quickstart.ts"
-import { registerRelease } from "./commands/release.ts"
-import { registerRegistry } from "./commands/registry.ts"
-import { registerRun } from "./commands/run.ts"
-import { registerRuntime } from "./commands/runtime.ts"
-import { registerTrust } from "./commands/trust.ts"
-import { registerServe } from "./commands/serve.ts"
-import { registerTrace } from "./commands/trace.ts"
-import { registerSync } from "./commands/sync.ts"
-import { registerValidate } from "./commands/validate.ts"
-import { registerVerify } from "./commands/verify.ts"
+import { COMMANDS } from "./command-list.ts"
 import { productVersion } from "../platform/version.ts"
 import type { Context, GlobalOptions } from "./context.ts"
 import { safeText } from "./text.ts"
@@ -30,31 +9,6 @@ import { safeText } from "./text.ts"
 /** A command's work: the exit status, 0 unless it says otherwise. */
 export type Run = (context: Context) => Promise<number | void>
 export type Register = (program: Command, run: (command: Command, work: Run) => Promise<void>) => void
-
-const COMMANDS: readonly Register[] = [
-  registerQuickstart,
-  registerInspect,
-  registerKeys,
-  registerDevice,
-  registerProtect,
-  registerTrust,
-  registerRelease,
-  registerFleet,
-  registerLog,
-  registerVerify,
-  registerOpen,
-  registerRun,
-  registerRuntime,
-  registerValidate,
-  registerTrace,
-  registerLedger,
-  registerPush,
-  registerPull,
-  registerSync,
-  registerRegistry,
-  registerDoctor,
-  registerServe,
-]
 
 process.exitCode = await main(process.argv.slice(2))
 

@@ -259,13 +259,14 @@ const TABLE = {
     EXIT.refused,
     "Signatures are missing: `sealwright trust request` writes a file for the other signers.",
   ],
+  DRAFT_ABSENT: [EXIT.missing, "Run `sealwright trust show` to see what is in force and what waits."],
   TRUST_CHANGED: [
     EXIT.refused,
     "The signatures are for another draft: write a new request and have that signed.",
   ],
   TRUST_INVALID: [
     EXIT.usage,
-    "Check keys and thresholds: every role needs at least as many keys as its threshold.",
+    "Every role needs as many keys as its threshold: `sealwright trust rotate --ROLE KEY` replaces its keys, --threshold sets how many sign.",
   ],
   ROLE_ASSURANCE: [
     EXIT.refused,
@@ -279,7 +280,7 @@ const TABLE = {
   RELEASE_GATE: [EXIT.refused, "Run `sealwright release show` to see which gates are still closed."],
   RING_NOT_FOUND: [
     EXIT.missing,
-    "Run `sealwright fleet ring list`, or make it with `sealwright fleet ring set`.",
+    "Run `sealwright fleet rings`, or make it with `sealwright fleet ring NAME DEVICE`.",
   ],
 
   // Keys in files, TPMs and tokens.

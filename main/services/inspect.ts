@@ -9,6 +9,7 @@ import { isTar } from "../core/oci/tar.ts"
 import { findLayerWeights } from "../core/watermark/weights.ts"
 import { measureModel, modelFiles } from "./mark/model-weights.ts"
 import { openModel, type OpenModel } from "./model-input.ts"
+import { findModelSignature } from "./model-signed.ts"
 import { recipientTypes } from "./package-access.ts"
 import type { OpenFile, Ports } from "./ports.ts"
 
@@ -56,6 +57,7 @@ async function summariseModel(ports: Ports, ref: FileRef): Promise<ModelSummary>
         mark: marks.get(`${tensor.path}\n${tensor.name}`) ?? null,
       })),
       externalFiles: files.slice(1).map(({ name, file }) => ({ name, bytes: file.size })),
+      signature: await findModelSignature(ports, ref, model),
     }
   } finally {
     await model.close()

@@ -12,6 +12,11 @@ const issuedSchema = z.array(
     grant: z.string(),
     device: z.string(),
     policy: policySchema,
+    /** Root of the model as this device assembles it (FORMAT 7.1), hex; lists from before it was kept lack it. */
+    model: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
   }),
 )
 export type IssuedGrant = z.infer<typeof issuedSchema>[number]

@@ -432,7 +432,8 @@ class Desk {
       const manifest = await writer.manifest(grantManifest(grant))
       this.#granted.set(manifest.digest, manifest)
       const list = this.#issued.get(copy.package.digest) ?? []
-      list.push({ grant: manifest.digest, device: device.name, policy: this.#policy })
+      const { modelRoot: model } = copy
+      list.push({ grant: manifest.digest, device: device.name, policy: this.#policy, model })
       this.#issued.set(copy.package.digest, list)
     } finally {
       wipe(plain)

@@ -60,7 +60,7 @@ export async function verify(ports: Ports, request: VerifyRequest, job: JobConte
           })
     try {
       await checkContents(ports, file, contents, granted, device !== null, trust.keys, list, job)
-      return toVerdict(list, file.name, statements, startedAt)
+      return toVerdict(list, { name: file.name, statements, granted, startedAt })
     } finally {
       if (granted !== null) wipeGranted(granted)
     }
@@ -146,12 +146,14 @@ async function digestOf(ports: Ports, file: OpenFile, part: SealPart, job: JobCo
   )
 }
 
-function toVerdict(
-  list: Checklist,
-  name: string,
-  statements: ReadonlyMap<string, Attestation> | null,
-  startedAt: number,
-): Verdict {
+interface Judged {
+  readonly name: string
+  readonly statements: ReadonlyMap<string, Attestation> | null
+  readonly granted: GrantedPackage | null
+  readonly startedAt: number
+}
+
+function toVerdict(list: Checklist, { name, statements, granted, startedAt }: Judged): Verdict {
   const attestations = [...(statements?.values() ?? [])]
   const statement =
     attestations.find(({ statement: { predicateType } }) => predicateType.includes(":copy:"))?.statement
@@ -162,6 +164,7 @@ function toVerdict(
     name,
     checks: [...list.checks],
     statement: { ...statement },
+    policy: granted === null ? null : { ...granted.grant.document.policy },
     signers: [...signers].map(([fingerprint, label]) => ({ fingerprint, label })),
     notApplied: notAppliedIn(statement),
     seconds: (performance.now() - startedAt) / 1000,

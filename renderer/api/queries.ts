@@ -13,6 +13,9 @@ export const queries = {
   levels: queryOptions({ queryKey: ["levels"], queryFn: async () => connection.client.levels() }),
   devices: queryOptions({ queryKey: ["devices"], queryFn: async () => connection.client.devices.list() }),
   keys: queryOptions({ queryKey: ["keys"], queryFn: async () => connection.client.keys.list() }),
+  /** A key with the certificates that are kept with it. */
+  key: (name: string) =>
+    queryOptions({ queryKey: ["keys", name], queryFn: async () => connection.client.keys.show({ name }) }),
   packages: queryOptions({
     queryKey: ["packages"],
     queryFn: async () => connection.client.library.packages(),
@@ -22,6 +25,11 @@ export const queries = {
   releases: queryOptions({
     queryKey: ["releases"],
     queryFn: async () => connection.client.release.list(),
+  }),
+  log: queryOptions({
+    queryKey: ["log"],
+    queryFn: async () => connection.client.log.show(),
+    staleTime: 0,
   }),
   rings: queryOptions({ queryKey: ["rings"], queryFn: async () => connection.client.fleet.rings() }),
   fleet: queryOptions({ queryKey: ["fleet"], queryFn: async () => connection.client.fleet.status() }),

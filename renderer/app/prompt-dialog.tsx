@@ -9,6 +9,7 @@ import { showFailure } from "../ui/confirm.tsx"
 
 const WHAT: Readonly<Record<WaitingQuestion["kind"], string>> = {
   passphrase: "Passphrase",
+  password: "Password",
   pin: "PIN",
   auth: "Authorisation value",
 }
@@ -74,6 +75,7 @@ function AnswerForm({
         autoComplete="off"
         spellCheck={false}
         maxLength={512}
+        visibilityToggleButtonProps={{ "aria-label": "Show what is typed" }}
         data-autofocus
         required
       />
@@ -86,6 +88,7 @@ function AnswerForm({
           spellCheck={false}
           maxLength={512}
           error={differs ? "The two differ" : null}
+          visibilityToggleButtonProps={{ "aria-label": "Show what is typed again" }}
           required
         />
       )}

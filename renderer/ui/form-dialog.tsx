@@ -24,7 +24,8 @@ export function DialogForm({
   readonly verb: string
   readonly color?: MantineColor
   readonly isReady?: boolean
-  readonly act: () => Promise<void>
+  /** What it answers decides whether the dialog closes; without an answer it does. */
+  readonly act: () => Promise<"stay" | void>
   readonly onClose: () => void
   readonly children: ReactNode
 }) {
@@ -34,8 +35,7 @@ export function DialogForm({
     setBusy(true)
     setError(null)
     try {
-      await act()
-      onClose()
+      if ((await act()) !== "stay") onClose()
     } catch (failure) {
       setError(failure)
     } finally {

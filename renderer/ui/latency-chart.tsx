@@ -1,8 +1,9 @@
 /** Latency of every call as it is measured: plain and sealed interleaved, with their running medians and 99th percentiles. */
-import { useComputedColorScheme } from "@mantine/core"
+import { Text, useComputedColorScheme } from "@mantine/core"
 import { useEffect, useRef } from "react"
 import uPlot from "uplot"
 import "uplot/dist/uPlot.min.css"
+import { millisecondsText, plural } from "./units.ts"
 
 export type Calls = readonly (readonly [plainMs: number, sealedMs: number])[]
 
@@ -11,6 +12,8 @@ const HEIGHT = 260
 export function LatencyChart({ calls }: { readonly calls: Calls }) {
   const holder = useRef<HTMLDivElement>(null)
   const chart = useRef<uPlot | null>(null)
+  const limit = limitOf(calls)
+  const above = calls.filter(([plain, sealed]) => Math.max(plain, sealed) > limit)
   const scheme = useComputedColorScheme("light")
   useEffect(() => {
     const element = holder.current
@@ -27,15 +30,46 @@ export function LatencyChart({ calls }: { readonly calls: Calls }) {
   }, [scheme])
   useEffect(() => chart.current?.setData(toSeries(calls)), [calls, scheme])
   return (
-    <div
-      ref={holder}
-      role="img"
-      aria-label={describe(calls)}
-      className="sw-chart"
-      style={{ minHeight: HEIGHT }}
-    />
+    <>
+      <div
+        ref={holder}
+        role="img"
+        aria-label={describe(calls)}
+        className="sw-chart"
+        style={{ minHeight: HEIGHT }}
+      />
+      {above.length > 0 && (
+        <Text size="xs" c="dimmed">
+          {plural(above.length, "call")} above the edge, the slowest{" "}
+          {millisecondsText(Math.max(...above.flat()))}: they count in every figure.
+        </Text>
+      )}
+    </>
   )
 }
+
+/**
+ * The highest latency the chart shows. A call that some other program held up is a hundred times the median: drawn to
+ * scale, it would leave nothing of the others to see.
+ */
+function limitOf(calls: Calls): number {
+  if (calls.length === 0) return Number.POSITIVE_INFINITY
+  const all = calls.flat()
+  const median = quantile(all, 0.5)
+  // The lines of the 99th percentile are seen as long as the dots are.
+  const p99 = Math.max(
+    ...[0, 1].map((column) =>
+      quantile(
+        calls.map((call) => call[column] ?? 0),
+        0.99,
+      ),
+    ),
+  )
+  return Math.max(LEAST * median, 1.5 * quantile(all, 0.95), Math.min(1.1 * p99, MOST * median))
+}
+
+/** How many medians the chart is high. */
+const [LEAST, MOST] = [4, 15]
 
 /** The value below which `share` of the values lie. */
 export function quantile(values: readonly number[], share: number): number {
@@ -54,6 +88,7 @@ function toSeries(calls: Calls): uPlot.AlignedData {
   const x: number[] = []
   const columns: (number | null)[][] = [[], [], [], [], [], []]
   const step = Math.max(1, Math.ceil(calls.length / 40))
+  const limit = limitOf(calls)
   for (const [index, [plain, sealed]] of calls.entries()) {
     x.push(index + 1)
     const isPoint = index === calls.length - 1 || index % step === 0
@@ -66,7 +101,8 @@ function toSeries(calls: Calls): uPlot.AlignedData {
           )
         : null
     const row = [plain, sealed, running(0, 0.5), running(1, 0.5), running(0, 0.99), running(1, 0.99)]
-    for (const [column, value] of row.entries()) columns[column]?.push(value)
+    for (const [column, value] of row.entries())
+      columns[column]?.push(value === null ? null : Math.min(value, limit))
   }
   return [x, ...columns]
 }
@@ -100,7 +136,7 @@ function options(element: HTMLElement): uPlot.Options {
     legend: { show: false },
     scales: {
       x: { time: false },
-      y: { range: (_plot, _min, max) => [0, Number.isFinite(max) ? max * 1.1 : 1] },
+      y: { range: (_plot, _min, max) => [0, Number.isFinite(max) ? max * 1.05 : 1] },
     },
     axes: [
       { ...axis, label: "call", labelSize: 18, size: 34 },

@@ -11,7 +11,7 @@ import { issueRevocationList } from "../../main/core/attest/revocation-list.ts"
 import { toUtf8 } from "../../main/core/bytes/bytes.ts"
 import { localPorts } from "../../main/platform/ports.ts"
 import { createEngine } from "../../main/services/engine.ts"
-import { CA, issue, onDay, SIGNER, type Issued } from "../support/certificates.ts"
+import { answerRequest, CA, issue, onDay, SIGNER, type Issued } from "../support/certificates.ts"
 import { scriptedPrompter } from "../support/prompter.ts"
 import { createSoftHsm } from "../support/softhsm.ts"
 import { ecdsaOver } from "../support/software-signer.ts"
@@ -279,22 +279,8 @@ async function request(engine: HostClient, key: string): Promise<void> {
 }
 
 /** What an outside authority makes of the request `NAME.csr`: OpenSSL, with the intermediate above. */
-function answer(
-  name: string,
-  {
-    days = 100,
-    extensions = SIGNER,
-  }: { readonly days?: number; readonly extensions?: readonly string[] } = {},
-): string {
-  writeFileSync(at("extensions"), `${extensions.join("\n")}\n`)
-  writeFileSync(at("between.pem"), between.pem)
-  writeFileSync(at("between-key.pem"), keyPem(between))
-  const by = ["-CA", at("between.pem"), "-CAkey", at("between-key.pem"), "-set_serial", "7"]
-  const options = ["-days", String(days), "-sha256", "-extfile", at("extensions")]
-  return execFileSync("openssl", ["x509", "-req", "-in", at(`${name}.csr`), ...by, ...options], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"],
-  })
+function answer(name: string, options: Parameters<typeof answerRequest>[2] = {}): string {
+  return answerRequest(at(`${name}.csr`), between, options)
 }
 
 async function attach(

@@ -193,6 +193,19 @@ describe("inspect", () => {
 })
 
 describe("verify", () => {
+  test("says what the grant allows the device it is asked for", async () => {
+    const shown = await cli([
+      "verify",
+      at("quick/fashion-cnn.seal"),
+      "--device",
+      "quickstart-device",
+      ...workspace,
+    ])
+    expect(shown.stdout).toMatch(
+      /^allows quickstart-device: minimumRuntime R0, requiredAssurance software, /m,
+    )
+  })
+
   test("ends with status 3 when it refuses, and prints every check", async () => {
     const bytes = readFileSync(at("quick/fashion-cnn.seal"))
     bytes[100_000] = (bytes[100_000] ?? 0) ^ 1

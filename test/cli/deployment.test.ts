@@ -1,9 +1,9 @@
 /** From `trust init` to `fleet status` on the command line: a desk, its signers, a device that is never online. */
 import { spawnSync } from "node:child_process"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
-import type { HostClient } from "../../main/contract/client.ts"
+import { followJob, type HostClient } from "../../main/contract/client.ts"
 import type { DeploymentStatus, Provisioned } from "../../main/contract/schema/deployment.ts"
 import type { FleetDevice, Imported, Published, Release } from "../../main/contract/schema/release.ts"
 import type { SignedRequest, Trust } from "../../main/contract/schema/trust.ts"
@@ -139,7 +139,27 @@ describe("a desk, three signers and a device", () => {
     const fleet = await cliJson<readonly FleetDevice[]>(["fleet", "status", ...desk])
     expect(fleet).toMatchObject([{ device: "press-07", ring: "pilot", running: "1.0", state: "current" }])
     const log = await cli(["log", "show", ...desk])
-    expect(log.stdout).toContain("1.0 to pilot, 1 devices")
+    expect(log.stdout).toContain("1.0 to pilot, 1 device")
+  })
+
+  test("read what changes rule by rule, go back to an older release, and look at a ring without emptying it", async () => {
+    writeFileSync(at("policy.json"), JSON.stringify({ notAfter: "2090-01-01T00:00:00Z" }))
+    const model = path.join(MODELS, "digits-mlp.onnx")
+    const rules = ["--device", "press-07", "--sign", "press", "--policy", at("policy.json"), "--no-mark"]
+    await cliJson(["protect", model, ...rules, "-o", at("p2.seal"), ...desk])
+    const made = await cli(["release", "create", "2.0", at("p2.seal"), ...desk])
+    const lines = made.stdout.split("\n").map((line) => line.trim())
+    expect(lines).toContain("policy notAfter: none → 2090-01-01T00:00:00Z")
+    expect(lines.filter((line) => line.startsWith("policy "))).toHaveLength(1)
+    expect(lines.filter((line) => /^package sha256:[0-9a-f]{64}$/.test(line))).toHaveLength(1)
+    expect(lines.filter((line) => line.startsWith("model:"))).toEqual([])
+    const back = await cliJson<Published>(["release", "rollback", "--ring", "pilot", "--to", "1.0", ...desk])
+    expect(back).toMatchObject({ release: "1.0.again-2", counter: 2, devices: 1 })
+    const pilot = { name: "pilot", devices: ["press-07"] }
+    expect(await cliJson(["fleet", "ring", "pilot", ...desk])).toEqual(pilot)
+    expect(await cliJson(["fleet", "rings", ...desk])).toEqual([pilot])
+    const pem = await cli(["keys", "show", "bob", "--pem", "--workspace", at("bob")])
+    expect(pem.stdout).toBe(readFileSync(at("bob.pem"), "utf8"))
   })
 
   test("lose no word when several processes change the trust root at once", async () => {
@@ -177,6 +197,63 @@ describe("a device that is offline", () => {
         "require('node:net').connect(9, '127.0.0.1').on('error', () => {})",
       ])
       expect(asked.calls.some((line) => line.includes("AF_INET"))).toBe(true)
+    },
+  )
+})
+
+describe("a device whose disk is full", () => {
+  const isRoot = process.getuid?.() === 0
+  test.skipIf(process.platform !== "linux" || !isRoot)(
+    "fetches nothing half, keeps what it runs, and goes on once there is room",
+    async () => {
+      const reference = await inEngine("desk", async ({ files, fleet, registry, release }) => {
+        await release.approve({ name: "2.0", key: "alice" })
+        await followJob(await release.publish({ name: "2.0", ring: "pilot" }))
+        const output = { file: await files.refer({ path: at("next.seal") }), replace: true }
+        await followJob(await fleet.export({ scope: { kind: "ring", ring: "pilot" }, output }))
+        const folder = await files.refer({ path: at("stick") })
+        await followJob(
+          await registry.push({ file: output.file, to: { kind: "folder", folder }, tag: "2.0" }),
+        )
+        return `oci:${at("stick")}:2.0`
+      })
+      const room = at("room")
+      mkdirSync(room)
+      const sync = ["device", "sync", "press-07", "--from", at("next.seal")]
+      const pull = ["pull", reference, "-o", path.join(room, "pulled.seal")]
+      const own = ["--workspace", path.join(room, "device"), "--json"]
+      const command = (args: readonly string[], name: string) =>
+        [process.execPath, BIN, ...args, ...own].map((word) => `'${word}'`).join(" ") +
+        ` > '${at(name)}'; echo $? >> '${at("ends")}'`
+      const script = [
+        `mount -t tmpfs -o size=8m none '${room}'`,
+        `cp -r '${at("device")}' '${path.join(room, "device")}'`,
+        // Full, and then a little less: state can be written, a package cannot.
+        `cd '${room}'; dd if=/dev/zero of=fill bs=4k 2>/dev/null; truncate -s -24576 fill`,
+        command(sync, "full-sync"),
+        command(pull, "full-pull"),
+        `ls device/slots pulled.seal > '${at("left")}' 2>/dev/null`,
+        command(["device", "status", "press-07"], "full-status"),
+        "rm fill",
+        command(sync, "roomy-sync"),
+      ].join("\n")
+      const slots = readdirSync(path.join(at("device"), "slots"))
+      expect(spawnSync("unshare", ["-m", "sh", "-c", script], { timeout: 120_000 }).status).toBe(0)
+      const said = <T>(name: string) => JSON.parse(readFileSync(at(name), "utf8")) as T // as the command printed it
+      expect(readFileSync(at("ends"), "utf8").trim().split("\n")).toEqual(["7", "7", "0", "0"])
+      for (const name of ["full-sync", "full-pull"])
+        expect(said<{ readonly error: unknown }>(name).error).toMatchObject({ code: "NO_SPACE", exitCode: 7 })
+      const left = readFileSync(at("left"), "utf8").split("\n")
+      expect(left.filter((name) => name.includes("."))).toEqual(slots)
+      expect(said<DeploymentStatus>("full-status")).toMatchObject({
+        active: "a",
+        incoming: null,
+        slots: { a: { release: "1.0", state: "good" } },
+      })
+      expect(said<DeploymentStatus>("roomy-sync").incoming).toMatchObject({
+        release: "2.0",
+        state: "waiting",
+      })
     },
   )
 })

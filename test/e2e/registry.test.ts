@@ -44,14 +44,14 @@ test(
     await look("registry-connect")
     // A wrong password is told as that, and nothing is kept.
     await connecting.getByRole("button", { name: "Connect" }).click()
-    const asking = page.getByRole("dialog", { name: "Passphrase needed" })
+    const asking = page.getByRole("dialog", { name: "Password needed" })
     await asking.getByText(`the account press at ${registry.host}`).waitFor()
-    await asking.getByLabel("Passphrase").fill("something else")
+    await asking.getByLabel("Password").fill("something else")
     await look("prompt")
     await page.keyboard.press("Enter")
     await connecting.getByText("REGISTRY_UNAUTHORIZED", { exact: true }).waitFor()
     await connecting.getByRole("button", { name: "Connect" }).click()
-    await asking.getByLabel("Passphrase").fill(LOGIN.password)
+    await asking.getByLabel("Password").fill(LOGIN.password)
     await asking.getByRole("button", { name: "Continue" }).click()
     await page.locator("[data-connection=good]").getByText("logged in").waitFor()
 

@@ -5,6 +5,7 @@ import type { Page } from "playwright"
 import { beforeAll, describe, expect, test } from "vitest"
 import { seedWorkspace, type Seeded } from "../support/seeded-workspace.ts"
 import { chooseFiles, goTo, useDesktop } from "../support/browser.ts"
+import { answerRequest, CA, issue } from "../support/certificates.ts"
 import { DATA, MODELS } from "../support/workspace.ts"
 
 const desktop = useDesktop()
@@ -45,15 +46,19 @@ describe("in both themes", { timeout: 180_000 }, () => {
     expect(await page.locator("[data-check][data-state=verified]").count()).toBeGreaterThanOrEqual(7)
     await page.getByRole("button", { name: /Container complete/ }).click()
     await page.getByText("FORMAT section 2, 3").waitFor()
+    await page
+      .getByRole("listitem")
+      .filter({ hasText: /^minimum runtime R0$/ })
+      .waitFor()
     await look("package-checks")
     await page.getByRole("tab", { name: "Contents" }).click()
     await page.getByText("as anybody sees them").waitFor()
     await look("package-contents")
     await page.getByRole("tab", { name: "Signatures" }).click()
-    await page
-      .getByRole("button", { name: /^Copy digest of the subject/ })
-      .first()
-      .waitFor()
+    const made = page.getByRole("listitem").filter({ hasText: "Made this package" })
+    await made.getByText("by release-1").waitFor()
+    await made.getByText("software only").waitFor()
+    await made.getByRole("button", { name: /^Copy digest of the subject/ }).waitFor()
     await look("package-signatures")
 
     await page.getByRole("link", { name: "Devices" }).click()
@@ -140,6 +145,50 @@ describe("in both themes", { timeout: 180_000 }, () => {
     expect(window.faults).toEqual([])
     await window.context.close()
   })
+})
+
+test("a key asks an authority for a certificate, and keeps what comes back if it is good", async () => {
+  const { page, context, faults, look } = await desktop.open()
+  const authority = issue({ name: "Example authority", extensions: CA })
+  const write = (name: string, text: string) => {
+    const place = path.join(desktop.folder, name)
+    writeFileSync(place, text)
+    return place
+  }
+  const more = async (item: string) => {
+    await page.getByRole("button", { name: "More for release-1" }).click()
+    await page.getByRole("menuitem", { name: item }).click()
+  }
+  await goTo(page, "doctor")
+  await more("Ask for a certificate…")
+  const asking = page.getByRole("dialog", { name: "Certificate for release-1" })
+  await asking.getByLabel("Subject").fill("CN=release-1, O=Example")
+  const download = page.waitForEvent("download")
+  await asking.getByRole("button", { name: "Save request" }).click()
+  const request = path.join(desktop.folder, "release-1.csr.pem")
+  await (await download).saveAs(request)
+  await asking.waitFor({ state: "detached" })
+
+  await more("Attach a certificate…")
+  const attaching = page.getByRole("dialog", { name: "Attach a certificate to release-1" })
+  const choose = async (what: string, file: string) => {
+    await chooseFiles(page, [file], async () =>
+      attaching.getByRole("button", { name: `Choose ${what}…` }).click(),
+    )
+    await attaching.getByText(path.basename(file), { exact: true }).waitFor()
+  }
+  await choose("certificate", write("wrong-use.pem", answerRequest(request, authority, { extensions: CA })))
+  await choose("roots", write("authority.pem", authority.pem))
+  await attaching.getByRole("button", { name: "Attach" }).click()
+  await attaching.getByText("It was refused, and nothing was kept.").waitFor()
+  await attaching.getByText('the certificate of "CN=release-1, O=Example" may not make signatures').waitFor()
+  await look("certificate-refused")
+  await choose("certificate", write("release-1.pem", answerRequest(request, authority)))
+  await attaching.getByRole("button", { name: "Attach" }).click()
+  await attaching.waitFor({ state: "detached" })
+  await page.getByText(/^CN=release-1.*, by CN=Example authority, until /).waitFor()
+  expect(faults).toEqual([])
+  await context.close()
 })
 
 test("a validation is followed live and ends with a report to open", { timeout: 180_000 }, async () => {

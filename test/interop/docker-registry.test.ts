@@ -165,8 +165,8 @@ describe("plain", () => {
 describe("behind TLS and a password", () => {
   const login = { username: "press", password: "s3cret-of-press" } as const
   const registry = useRegistry({ tls: true, login, deletes: false })
-  const open = (options: Parameters<typeof openRemote>[1] = {}) =>
-    openRemote(`${registry.get().host}/models/press`, {
+  const open = (options: Parameters<typeof openRemote>[1] = {}, name = "press") =>
+    openRemote(`${registry.get().host}/models/${name}`, {
       plainHttp: false,
       authority: registry.get().authority,
       credential: { kind: "password", ...login },
@@ -180,6 +180,34 @@ describe("behind TLS and a password", () => {
     expect(await open().manifest("v1")).toEqual(manifest)
     expect(await open().referrers(manifest.descriptor.digest)).toHaveLength(1)
     expect(Buffer.from(await open().readBlob(BLOB, 1 << 30)).equals(PAYLOAD)).toBe(true)
+  })
+
+  test("skopeo takes out what we put there and puts in what we take out, with the digests kept", async () => {
+    const certificates = temporaryFolder()
+    writeFileSync(path.join(certificates, "ca.crt"), readFileSync(registry.get().authority ?? ""))
+    const logIn = `${login.username}:${login.password}`
+    const theirs = (side: "src" | "dest") => [
+      `--${side}-cert-dir=${certificates}`,
+      `--${side}-creds=${logIn}`,
+    ]
+    const skopeo = (...args: readonly string[]) =>
+      execFileSync("skopeo", ["copy", ...args], { stdio: "pipe" })
+    const ours = open()
+    const manifest = await putPackage(ours, PAYLOAD, "ours")
+    const layout = path.join(temporaryFolder(), "layout")
+    skopeo(...theirs("src"), `docker://${ours.name}:ours`, `oci:${layout}:ours`)
+    const index = JSON.parse(readFileSync(path.join(layout, "index.json"), "utf8")) as {
+      readonly manifests: readonly { readonly digest: string }[]
+    }
+    expect(index.manifests.map(({ digest }) => digest)).toEqual([manifest.descriptor.digest])
+    skopeo(...theirs("dest"), `oci:${layout}:ours`, `docker://${registry.get().host}/models/theirs:1`)
+    const second = open({}, "theirs")
+    expect(await second.manifest("1")).toEqual(manifest)
+    expect(Buffer.from(await second.readBlob(BLOB, 1 << 30)).equals(PAYLOAD)).toBe(true)
+    // Not because nobody looks: without the login, or the authority, it is refused as we are.
+    const refused = [`--src-cert-dir=${certificates}`, `docker://${ours.name}:ours`, `oci:${layout}:again`]
+    expect(() => skopeo(...refused)).toThrow(/unauthorized|authentication required/)
+    expect(() => skopeo(`--src-creds=${logIn}`, ...refused.slice(1))).toThrow(/certificate/)
   })
 
   test("nobody enters without the certificate's authority, the right password, or TLS", async () => {

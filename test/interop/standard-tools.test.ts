@@ -5,12 +5,12 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { bundleFromJSON } from "@sigstore/bundle"
 import { toSignedEntity, Verifier } from "@sigstore/verify"
-import ajvDraft04 from "ajv-draft-04"
 import { beforeAll, describe, expect, test } from "vitest"
 import { preAuthEncoding } from "../../main/core/attest/dsse.ts"
 import { useDesk } from "../support/desk.ts"
+import { ociFaults, type OciSchema } from "../support/oci-schemas.ts"
 import { digestOf, SealEditor } from "../support/seal-editor.ts"
-import { MODELS, ROOT } from "../support/workspace.ts"
+import { MODELS } from "../support/workspace.ts"
 
 const desk = useDesk()
 const run = (command: string, ...args: string[]) =>
@@ -161,25 +161,10 @@ describe("signatures", () => {
 })
 
 describe("OCI image-spec schemas", () => {
-  const folder = path.join(ROOT, "test", "vectors", "oci-schemas", "schema")
-  const ajv = new ajvDraft04.default({ strict: false, validateFormats: false })
-  // The schemas refer to each other by file name; their own identifiers name other addresses and would lead astray.
-  const base = "https://opencontainers.org/schema/image/"
-  for (const name of readdirSync(folder)) {
-    const schema = JSON.parse(readFileSync(path.join(folder, name), "utf8"), (key, value: unknown) =>
-      key === "id" && typeof value === "string" ? undefined : value,
-    ) as object
-    ajv.addSchema(schema, `${base}${name}`)
-  }
-
   test("accept every manifest and index we write", async () => {
     for (const name of ["one", "fleet", "two"]) {
       const editor = await SealEditor.read(desk.at(`${name}.seal`))
-      const check = (schema: string, bytes: Buffer) => {
-        const validate = ajv.getSchema(`${base}${schema}`)
-        expect(validate).toBeDefined()
-        expect([validate?.(JSON.parse(bytes.toString())), validate?.errors]).toEqual([true, null])
-      }
+      const check = (schema: OciSchema, bytes: Buffer) => expect(ociFaults(schema, bytes)).toEqual([])
       check("image-layout-schema.json", editor.entry("oci-layout").bytes)
       check("image-index-schema.json", editor.entry("index.json").bytes)
       const top = JSON.parse(editor.entry("index.json").bytes.toString()) as {
@@ -192,9 +177,9 @@ describe("OCI image-spec schemas", () => {
   })
 
   test("would refuse a manifest without layers' digests", () => {
-    expect(ajv.getSchema(`${base}image-manifest-schema.json`)?.({ schemaVersion: 2, layers: [{}] })).toBe(
-      false,
-    )
+    expect(
+      ociFaults("image-manifest-schema.json", Buffer.from('{"schemaVersion":2,"layers":[{}]}')),
+    ).not.toEqual([])
   })
 })
 

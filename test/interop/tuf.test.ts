@@ -1,11 +1,11 @@
 /** What we sign is checked by other people's code: OpenSSL for one signature, tuf-js for a whole repository. */
 import { canonicalize } from "@tufjs/canonical-json"
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
-import { BaseFetcher, Updater } from "tuf-js"
-import { DownloadHTTPError } from "tuf-js/dist/error.js"
+import { Updater } from "tuf-js"
 import { expect, test } from "vitest"
+import { FolderFetcher } from "../support/folder-fetcher.ts"
 import { initShop, Shop, type Place } from "../support/shop.ts"
 import { temporaryFolder } from "../support/workspace.ts"
 
@@ -58,25 +58,3 @@ test("tuf-js accepts our image repository from its first root", async () => {
   }
   expect(kept.signed.version).toBe(2)
 })
-
-/** A folder instead of HTTP; what is not there is a 404. */
-class FolderFetcher extends BaseFetcher {
-  readonly #folder: string
-
-  constructor(folder: string) {
-    super()
-    this.#folder = folder
-  }
-
-  override async fetch(url: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
-    const file = path.join(this.#folder, decodeURIComponent(path.basename(url)))
-    if (!existsSync(file)) throw new DownloadHTTPError("not found", 404)
-    const bytes = Uint8Array.from(readFileSync(file))
-    return new ReadableStream({
-      start(controller) {
-        controller.enqueue(bytes)
-        controller.close()
-      },
-    })
-  }
-}

@@ -35,35 +35,51 @@ export function issue({
   hash = "sha256",
 }: Wanted): Issued {
   const key = privateKey ?? generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey
-  const folder = mkdtempSync(path.join(tmpdir(), "sealwright-ca-"))
-  const file = (fileName: string, text: string) => {
-    const place = path.join(folder, fileName)
-    writeFileSync(place, text, { mode: 0o600 })
-    return place
-  }
-  try {
+  return withFiles((file) => {
     const keyFile = file("key.pem", toPem(key))
-    const request = openssl(["req", "-new", "-key", keyFile, "-subj", `/CN=${name}`])
-    const signWith =
-      issuer === null
-        ? ["-signkey", keyFile]
-        : [
-            "-CA",
-            file("ca.pem", issuer.pem),
-            "-CAkey",
-            file("ca-key.pem", toPem(issuer.privateKey)),
-            "-set_serial",
-            "7",
-          ]
-    const options = [
-      "-days",
-      String(days),
-      `-${hash}`,
-      "-extfile",
-      file("extensions", `${extensions.join("\n")}\n`),
-    ]
-    const pem = openssl(["x509", "-req", "-in", file("request.pem", request), ...signWith, ...options])
+    const request = file("request.pem", openssl(["req", "-new", "-key", keyFile, "-subj", `/CN=${name}`]))
+    const by = issuer === null ? ["-signkey", keyFile] : signedBy(issuer, file)
+    const pem = openssl([...signing(request, { extensions, days, hash }, file), ...by])
     return { pem, der: new X509Certificate(pem).raw, privateKey: key }
+  })
+}
+
+/** What an authority sends back for the request in a file: a certificate for that key and subject. */
+export function answerRequest(
+  request: string,
+  issuer: Issued,
+  { extensions = SIGNER, days = 100, hash = "sha256" }: Pick<Wanted, "extensions" | "days" | "hash"> = {},
+): string {
+  return withFiles((file) =>
+    openssl([...signing(request, { extensions, days, hash }, file), ...signedBy(issuer, file)]),
+  )
+}
+
+type Write = (name: string, text: string) => string
+
+function signing(
+  request: string,
+  { extensions, days, hash }: Required<Pick<Wanted, "extensions" | "days" | "hash">>,
+  file: Write,
+): readonly string[] {
+  const lines = file("extensions", `${extensions.join("\n")}\n`)
+  return ["x509", "-req", "-in", request, "-days", String(days), `-${hash}`, "-extfile", lines]
+}
+
+function signedBy(issuer: Issued, file: Write): readonly string[] {
+  const key = file("ca-key.pem", toPem(issuer.privateKey))
+  return ["-CA", file("ca.pem", issuer.pem), "-CAkey", key, "-set_serial", "7"]
+}
+
+/** OpenSSL reads files; they are gone afterwards. */
+function withFiles<T>(use: (file: Write) => T): T {
+  const folder = mkdtempSync(path.join(tmpdir(), "sealwright-ca-"))
+  try {
+    return use((name, text) => {
+      const place = path.join(folder, name)
+      writeFileSync(place, text, { mode: 0o600 })
+      return place
+    })
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -17,7 +17,7 @@ interface DescriptorJson {
 
 export interface ManifestJson {
   artifactType: string
-  layers: DescriptorJson[]
+  layers: (DescriptorJson & { annotations?: Record<string, string> })[]
   subject?: DescriptorJson
   manifests?: DescriptorJson[]
   annotations?: Record<string, string>

@@ -9,10 +9,11 @@ import type { Published, Release } from "../../main/contract/schema/release.ts"
 import { localEngine } from "../../main/contract/server.ts"
 import type { RolesRequest, Signer, Trust } from "../../main/contract/schema/trust.ts"
 import { signStatement } from "../../main/core/attest/attestation.ts"
-import { attestationType, toStatementBytes } from "../../main/core/attest/statement.ts"
+import { attestationType, toStatementBytes, type JsonObject } from "../../main/core/attest/statement.ts"
 import { localPorts } from "../../main/platform/ports.ts"
 import { createEngine } from "../../main/services/engine.ts"
 import type { Ports } from "../../main/services/ports.ts"
+import type { Prompter } from "../../main/services/ports/prompter.ts"
 import { MODELS } from "./workspace.ts"
 
 export interface Place {
@@ -28,18 +29,26 @@ export class Shop {
   /** `runtime`: the real one, or one that takes everything for healthy, where only slots and words are looked at. */
   readonly #runtime: "real" | "accepting"
 
-  constructor(folder: string, now = "2027-01-04T08:00:00Z", runtime: "real" | "accepting" = "real") {
+  readonly #atEnd: (close: () => Promise<void>) => void
+
+  constructor(
+    folder: string,
+    now = "2027-01-04T08:00:00Z",
+    runtime: "real" | "accepting" = "real",
+    atEnd: (close: () => Promise<void>) => void = onTestFinished,
+  ) {
     this.#runtime = runtime
+    this.#atEnd = atEnd
     this.folder = folder
     this.now = new Date(now)
   }
 
-  /** A workspace that lives as long as the test. */
-  place(name: string, more: Partial<Ports> = {}): Place {
+  /** A workspace that lives as long as the test, or as `atEnd` says. */
+  place(name: string, more: Partial<Ports> = {}, prompter?: Prompter): Place {
     const workspace = path.join(this.folder, name)
     mkdirSync(workspace, { recursive: true })
-    const { ports: local, close } = localPorts(workspace)
-    onTestFinished(close)
+    const { ports: local, close } = localPorts(workspace, prompter === undefined ? {} : { prompter })
+    this.#atEnd(close)
     const runtime = this.#runtime === "real" ? local.runtime : ACCEPTING
     const ports: Ports = { ...local, ...more, runtime, now: () => this.now }
     return { engine: localEngine(createEngine(ports)), ports, workspace }
@@ -63,7 +72,12 @@ export const role = (signers: readonly Signer[], threshold: number | null = null
 })
 
 /** The public half of a key of `from`, as a file that `to` can be given. */
-export async function publicKeyOf(from: Place, key: string, to: Place): Promise<Signer> {
+export async function publicKeyOf(
+  from: Place,
+  key: string,
+  to: Place,
+  assurance: Extract<Signer, { readonly kind: "file" }>["assurance"] = "software",
+): Promise<Signer> {
   const { publicKeyPem } = await from.engine.keys.show({ name: key })
   const file = path.join(to.workspace, `${key}.pem`)
   writeFileSync(file, publicKeyPem ?? "")
@@ -71,7 +85,7 @@ export async function publicKeyOf(from: Place, key: string, to: Place): Promise<
     kind: "file",
     file: await to.engine.files.refer({ path: file }),
     person: key,
-    assurance: "software",
+    assurance,
   }
 }
 
@@ -117,9 +131,9 @@ export class Fleet {
 
   static async open(
     folder: string,
-    { names = ["press-07"], runtime = "accepting" }: FleetOptions = {},
+    { names = ["press-07"], runtime = "accepting", now, atEnd }: FleetOptions = {},
   ): Promise<Fleet> {
-    const fleet = new Fleet(new Shop(folder, undefined, runtime))
+    const fleet = new Fleet(new Shop(folder, now, runtime, atEnd))
     await initShop(fleet.desk, {}, { approvals: 1, validation: "none" })
     for (const name of names) await fleet.addDevice(name)
     await fleet.desk.engine.fleet.setRing({ name: "pilot", devices: [...names] })
@@ -157,6 +171,11 @@ export class Fleet {
       readonly devices?: readonly string[]
       readonly mode?: "individual" | "fleet"
       /** Paths of arrays. */
+      /** Path of a policy. */
+      readonly policy?: string
+      /** Path of a model; the same small one unless given. */
+      readonly model?: string
+      readonly signingKey?: string
       readonly golden?: { readonly input: string; readonly output: string; readonly tolerance: number }
     } = {},
   ): Promise<Release> {
@@ -164,9 +183,10 @@ export class Fleet {
     const seal = this.shop.at(`${name}.package.seal`)
     await followJob(
       await engine.protect({
-        model: await engine.files.refer({ path: MODEL }),
+        model: await engine.files.refer({ path: options.model ?? MODEL }),
         devices: [...(options.devices ?? this.devices.keys())],
-        signingKey: "press",
+        signingKey: options.signingKey ?? "press",
+        policy: options.policy === undefined ? null : await engine.files.refer({ path: options.policy }),
         escrow: [],
         mode: options.mode ?? "fleet",
         // Too small to carry a mark; releases are what is tested here.
@@ -249,14 +269,17 @@ export class Fleet {
   }
 
   /** A statement about the release's first package, as validate makes it. */
-  async attachValidation(name: string, { passed, signer = "press" }: ValidationChoice): Promise<void> {
+  async attachValidation(
+    name: string,
+    { passed, signer = "press", measured = {} }: ValidationChoice,
+  ): Promise<void> {
     const { engine, ports } = this.desk
     const { packages } = await engine.release.show({ name })
     const key = await ports.keys.find(signer, "signing")
     const statement = toStatementBytes({
       subjects: [{ name: "", digest: { sha256: (packages[0] ?? "").slice("sha256:".length) } }],
       predicateType: attestationType("validation"),
-      predicate: { createdAt: this.shop.now.toISOString(), tool: "test", gate: { passed } },
+      predicate: { createdAt: this.shop.now.toISOString(), tool: "test", gate: { passed }, ...measured },
     })
     const bundle = await signStatement(statement, {
       publicKeyPem: () => key.publicKeyPem ?? "",
@@ -275,6 +298,10 @@ type RemotePlace = Exclude<Parameters<HostClient["deployment"]["sync"]>[0]["from
 export interface FleetOptions {
   readonly names?: readonly string[]
   readonly runtime?: "real" | "accepting"
+  /** The clock's first time. */
+  readonly now?: string
+  /** Given what closes each workspace, for a fleet that several tests share. */
+  readonly atEnd?: (close: () => Promise<void>) => void
 }
 
 const ACCEPTING: Ports["runtime"] = {
@@ -294,4 +321,6 @@ const MODEL = path.join(MODELS, "digits-mlp.onnx")
 export interface ValidationChoice {
   readonly passed: boolean
   readonly signer?: string
+  /** Accuracy and latency as the report of validate has them. */
+  readonly measured?: JsonObject
 }

@@ -53,6 +53,7 @@ export function registerDeployment(
             `  director ${made.directorRoot}`,
             `device id ${made.deviceId}; receipts are signed by ${made.receiptKey.name}:`,
             made.receiptKey.publicKeyPem.trimEnd(),
+            `a device that was not enrolled needs the desk to know that key: sealwright keys show ${made.receiptKey.name} --pem > KEY.pem here, sealwright fleet trust ${made.device} KEY.pem there`,
           ].join("\n"),
         )
       }),

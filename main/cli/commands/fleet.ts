@@ -1,5 +1,5 @@
 import { AppError } from "../../contract/errors.ts"
-import type { Imported } from "../../contract/schema/release.ts"
+import type { FleetDevice, Imported, Ring } from "../../contract/schema/release.ts"
 import type { Register } from "../main.ts"
 import { parsePlace, type PlaceOptions } from "../place.ts"
 import { bytesText, safeText, table } from "../text.ts"
@@ -9,13 +9,19 @@ export const registerFleet: Register = (program, run) => {
   fleet
     .command("ring")
     .argument("<name>")
-    .argument("[devices...]", "its devices from now on; none shows all rings")
-    .description("set the devices of a ring")
+    .argument("[devices...]", "its devices from now on; none shows them")
+    .option("--none", "no device from now on")
+    .description("show or set the devices of a ring")
     .addHelpText("after", "\nExample:\n  sealwright fleet ring pilot press-07 press-08")
-    .action(async (name: string, devices: readonly string[], _options, command) =>
+    .action(async (name: string, devices: readonly string[], options: { readonly none?: boolean }, command) =>
       run(command, async (context) => {
-        const ring = await context.engine.fleet.setRing({ name, devices: [...devices] })
-        context.print(ring, () => `${ring.name}: ${ring.devices.join(", ") || "no device"}`)
+        if (options.none === true && devices.length > 0) throw new AppError("USAGE", "give devices or --none")
+        const isSet = options.none === true || devices.length > 0
+        const ring = isSet
+          ? await context.engine.fleet.setRing({ name, devices: [...devices] })
+          : (await context.engine.fleet.rings()).find((each) => each.name === name)
+        if (ring === undefined) throw new AppError("RING_NOT_FOUND", `there is no ring ${name}`)
+        context.print(ring, () => ringText(ring))
       }),
     )
   fleet
@@ -26,7 +32,9 @@ export const registerFleet: Register = (program, run) => {
       run(command, async (context) => {
         const rings = await context.engine.fleet.rings()
         context.print(rings, () =>
-          rings.map(({ name, devices }) => `${name}: ${devices.join(", ")}`).join("\n"),
+          rings.length === 0
+            ? "no rings yet: sealwright fleet ring NAME DEVICE"
+            : rings.map(ringText).join("\n"),
         )
       }),
     )
@@ -50,18 +58,21 @@ export const registerFleet: Register = (program, run) => {
       run(command, async (context) => {
         const found = await context.engine.fleet.status()
         context.print(found, () =>
-          table([
-            ["DEVICE", "RING", "WANTED", "RUNNING", "STATE", "RECEIPTS", "REPORTED"],
-            ...found.map((each) => [
-              each.device,
-              each.ring ?? "–",
-              each.wanted ?? "–",
-              safeText(each.running ?? "–"),
-              `${each.state}${each.detail === "" ? "" : ` (${each.detail})`}`,
-              `${each.receipts.good} good, ${each.receipts.refused} refused`,
-              each.reportedAt ?? "–",
+          [
+            table([
+              ["DEVICE", "RING", "WANTED", "RUNNING", "STATE", "RECEIPTS", "REPORTED"],
+              ...found.map((each) => [
+                each.device,
+                each.ring ?? "–",
+                each.wanted ?? "–",
+                safeText(each.running ?? "–"),
+                `${each.state}${each.detail === "" ? "" : ` (${each.detail})`}`,
+                receiptsText(each.receipts),
+                each.reportedAt ?? "–",
+              ]),
             ]),
-          ]),
+            ...found.flatMap(refusalLines),
+          ].join("\n"),
         )
       }),
     )
@@ -121,6 +132,28 @@ export const registerFleet: Register = (program, run) => {
         context.print(receipts, () => receiptLines(receipts))
       }),
     )
+}
+
+function receiptsText({ good, quoted, refused }: FleetDevice["receipts"]): string {
+  const shown = quoted === undefined || quoted === 0 ? "" : ` (${quoted} with the TPM's word)`
+  return `${good} good${shown}, ${refused} refused`
+}
+
+/** Which receipts fail and why; a key that was never given is the usual reason, and has a remedy. */
+function refusalLines({ device, receipts: { refusals = [] } }: FleetDevice): readonly string[] {
+  const lines = refusals.map(
+    ({ code, reason, at }) => `${device}: receipt refused ${at}: ${safeText(reason)} [${code}]`,
+  )
+  if (refusals.some(({ code }) => code === "SIGNER_UNTRUSTED")) lines.push(trustHint(device))
+  return lines
+}
+
+function trustHint(device: string): string {
+  return `  if that is the key \`device provision\` printed: sealwright fleet trust ${device} KEY.pem, then take the receipts again`
+}
+
+function ringText({ name, devices }: Ring): string {
+  return `${name}: ${devices.join(", ") || "no device"}`
 }
 
 function receiptLines(receipts: Imported["receipts"]): string {

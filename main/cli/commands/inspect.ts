@@ -41,11 +41,19 @@ function modelText(model: ModelSummary): string {
     ...(model.customDomains.length > 0
       ? [`  custom operators: ${model.customDomains.map(safeText).join(", ")} (cannot be run here)`]
       : []),
+    ...(model.signature === null ? [] : [`  ${signatureText(model.signature)}`]),
     ...model.externalFiles.map(({ name, bytes }) => `  external data ${safeText(name)}, ${bytesText(bytes)}`),
     "",
     table([["  TENSOR", "TYPE", "SHAPE", "SIZE", "STORED", "CAN CARRY A MARK"], ...rows]),
     ...(more > 0 ? [`  … and ${more} more (--json lists all)`] : []),
   ].join("\n")
+}
+
+function signatureText({ name, by, code, reason }: NonNullable<ModelSummary["signature"]>): string {
+  const what = `signature ${safeText(name)}`
+  return code === null
+    ? `${what} by ${safeText(by ?? "")} holds: ${reason}`
+    : `${what} does not hold: ${safeText(reason)} (${code})`
 }
 
 function packageText(summary: PackageSummary): string {

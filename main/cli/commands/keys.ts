@@ -1,4 +1,5 @@
 import type { Command } from "commander"
+import { AppError } from "../../contract/errors.ts"
 import type { Key } from "../../contract/schema/keys.ts"
 import { addPlaceOptions, choosePlace, type PlaceOptions } from "../key-place.ts"
 import type { Register } from "../main.ts"
@@ -68,11 +69,21 @@ Examples:
   keys
     .command("show")
     .argument("<name>")
+    .option("--pem", "print the public half of a signing key alone, for others to trust")
     .description("one key, with its public half and its certificates")
-    .addHelpText("after", "\nExample:\n  sealwright keys show release-1")
-    .action(async (name: string, _options, command) =>
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sealwright keys show release-1\n  sealwright keys show release-1 --pem > release-1.pem",
+    )
+    .action(async (name: string, options: { readonly pem?: boolean }, command) =>
       run(command, async (context) => {
         const key = await context.engine.keys.show({ name })
+        if (options.pem === true) {
+          const { publicKeyPem } = key
+          if (publicKeyPem === null) throw new AppError("KEY_PURPOSE", `key ${name} cannot sign`)
+          context.print({ publicKeyPem }, () => publicKeyPem.trimEnd())
+          return
+        }
         context.print(key, () =>
           [
             describe(key),

@@ -1,7 +1,9 @@
+import type { Command } from "commander"
 import { AppError } from "../../contract/errors.ts"
-import type { Published, Release } from "../../contract/schema/release.ts"
+import type { Published } from "../../contract/schema/release.ts"
 import type { Register } from "../main.ts"
-import { bytesText, durationText, safeText, shortDigest, table } from "../text.ts"
+import { durationText, table } from "../text.ts"
+import { releaseText } from "../release-text.ts"
 
 export const registerRelease: Register = (program, run) => {
   const release = program.command("release").description("what goes out, with whose approval, to which ring")
@@ -45,6 +47,7 @@ export const registerRelease: Register = (program, run) => {
         context.print(approved, () => releaseText(approved))
       }),
     )
+  registerApprovals(release, run)
   release
     .command("attach")
     .argument("<name>")
@@ -90,7 +93,7 @@ export const registerRelease: Register = (program, run) => {
     .action(async (options: { readonly ring: string; readonly to: string }, command) =>
       run(command, async (context) => {
         const published = await context.job(async (control) =>
-          context.engine.release.rollback(options, control),
+          context.engine.release.rollback({ ring: options.ring, to: options.to }, control),
         )
         context.print(published, () => publishedText(published))
       }),
@@ -147,30 +150,77 @@ export const registerRelease: Register = (program, run) => {
     )
 }
 
+/** For approvers who share no workspace with the desk. */
+function registerApprovals(release: Command, run: Parameters<Register>[1]): void {
+  release
+    .command("request")
+    .argument("<name>")
+    .requiredOption("-o, --output <file>", "the request file to write")
+    .option("--force", "replace the output if it exists")
+    .description("write what changed as a file, for an approver in another place")
+    .addHelpText("after", "\nExample:\n  sealwright release request line-4 -o line-4.request.json")
+    .action(async (name: string, options: OutputOptions, command) =>
+      run(command, async (context) => {
+        const output = { file: await context.file(options.output), replace: options.force === true }
+        const asked = await context.engine.release.requestApproval({ name, output })
+        context.print(asked, () => releaseText(asked))
+      }),
+    )
+  release
+    .command("look")
+    .argument("<request>", "request file")
+    .description("show the release a request asks to approve, without signing it")
+    .addHelpText("after", "\nExample:\n  sealwright release look line-4.request.json")
+    .action(async (request: string, _options, command) =>
+      run(command, async (context) => {
+        const asked = await context.engine.release.lookAtApproval({ request: await context.file(request) })
+        context.print(asked, () => releaseText(asked))
+      }),
+    )
+  release
+    .command("sign")
+    .argument("<request>", "request file")
+    .requiredOption("--key <name>", "key of this workspace that approves")
+    .requiredOption("-o, --output <file>", "the approval to write, for `release attach` at the desk")
+    .option("--force", "replace the output if it exists")
+    .description("show the release a request asks to approve, and sign that it may go out")
+    .addHelpText(
+      "after",
+      "\nExample:\n  sealwright release sign line-4.request.json --key bob -o line-4.bob.json",
+    )
+    .action(async (request: string, options: OutputOptions & { readonly key: string }, command) =>
+      run(command, async (context) => {
+        const file = await context.file(request)
+        const seen = await context.engine.release.lookAtApproval({ request: file })
+        if (!context.isJson) process.stderr.write(`${releaseText(seen)}\n\n`)
+        const signed = await context.engine.release.signApproval({
+          request: file,
+          key: options.key,
+          digest: seen.digest,
+          output: { file: await context.file(options.output), replace: options.force === true },
+        })
+        context.print(
+          signed,
+          () => `${signed.release} is approved with ${signed.key}: take ${options.output} back to the desk`,
+        )
+      }),
+    )
+}
+
+interface OutputOptions {
+  readonly output: string
+  readonly force?: boolean
+}
+
 function revokeOf(what: string, name: string) {
-  if (what === "package") return { kind: "package", digest: name } as const
+  if (what === "package") {
+    if (!/^sha256:[0-9a-f]{64}$/.test(name))
+      throw new AppError("USAGE", "a package is named by its digest, as `release show` prints it: sha256:…")
+    return { kind: "package", digest: name } as const
+  }
   if (what === "device") return { kind: "device", name } as const
   if (what === "key") return { kind: "key", key: name } as const
   throw new AppError("USAGE", "revoke takes package, device or key")
-}
-
-function releaseText(release: Release): string {
-  return [
-    `${release.name}: ${release.state}, ${release.packages.length} package(s), ${bytesText(release.payloadBytes)}, for ${release.devices.length} device(s)`,
-    `  ${release.digest}${release.counter === null ? "" : `, counter ${release.counter}`}`,
-    ...release.gates.map(
-      ({ gate, isOpen, detail }) => `  ${isOpen ? "open  " : "CLOSED"} ${gate}: ${safeText(detail)}`,
-    ),
-    release.previous === null ? "  the first release" : `  against ${release.previous}:`,
-    ...release.changes.map(
-      ({ what, before, after }) => `    ${what}: ${shortText(before) || "–"} → ${shortText(after) || "–"}`,
-    ),
-  ].join("\n")
-}
-
-function shortText(text: string): string {
-  const safe = safeText(text.split(", ").map(shortDigest).join(", "))
-  return safe.length > 160 ? `${safe.slice(0, 160)}…` : safe
 }
 
 function publishedText(published: Published): string {

@@ -132,7 +132,7 @@ function registerCeremony(trust: Parameters<Register>[0], run: Parameters<Regist
     .requiredOption("--key <name>", "key of this workspace that signs")
     .requiredOption("-o, --output <file>", "the answer file to write")
     .option("--force", "replace the output if it exists")
-    .description("sign a request with a key kept here; compare the fingerprints first")
+    .description("show what a request says, and sign it with a key kept here")
     .addHelpText(
       "after",
       "\nExample:\n  sealwright trust sign root-2.request.json --key bob -o bob.answer.json",
@@ -144,8 +144,13 @@ function registerCeremony(trust: Parameters<Register>[0], run: Parameters<Regist
         command,
       ) =>
         run(command, async (context) => {
+          const file = await context.file(request)
+          const asked = await context.engine.trust.look({ request: file })
+          // Before the key or token is asked: whoever enters its PIN sees for what. Ctrl-C is still in time then.
+          if (!context.isJson) process.stderr.write(`${pendingText(asked)}\n\n`)
           const signed = await context.engine.trust.sign({
-            request: await context.file(request),
+            request: file,
+            seen: asked.documents.map(({ fingerprint }) => fingerprint),
             key: options.key,
             output: { file: await context.file(options.output), replace: options.force === true },
           })
@@ -156,6 +161,17 @@ function registerCeremony(trust: Parameters<Register>[0], run: Parameters<Regist
             ].join("\n"),
           )
         }),
+    )
+  trust
+    .command("look")
+    .argument("<request>", "request file")
+    .description("show what a request asks to sign, without signing it")
+    .addHelpText("after", "\nExample:\n  sealwright trust look root-2.request.json")
+    .action(async (request: string, _options, command) =>
+      run(command, async (context) => {
+        const asked = await context.engine.trust.look({ request: await context.file(request) })
+        context.print(asked, () => pendingText(asked))
+      }),
     )
   trust
     .command("assemble")
@@ -194,9 +210,9 @@ function registerCeremony(trust: Parameters<Register>[0], run: Parameters<Regist
 const ROLES_TEXT = roleSchema.options.join(", ")
 const SIGNER_HELP = `
 A signer is a key of this workspace (NAME, or PERSON=NAME) or somebody's public key (PERSON=FILE.pem, with
-:hardware or :attested behind it when that is known of the key).`
+:hardware or :attested behind it when that is known of the key). \`sealwright keys show NAME --pem\` prints that file.`
 const INIT_EXAMPLE =
-  "sealwright trust init --root alice bob=bob.pem --root-threshold 2 --release-manager alice --packager press --online desk --director desk"
+  "sealwright trust init --root alice bob=bob.pem --root-threshold 2 --release-manager alice --approver bob=bob.pem --packager press --online desk --director desk"
 
 function addRoleOptions(command: Parameters<Register>[0]): void {
   for (const role of roleSchema.options) {
@@ -285,7 +301,8 @@ function defined(options: RoleOptions): RoleOptions {
 
 function trustText(trust: Trust): string {
   const { roots } = trust
-  if (roots === null) return `no trust root yet\n${pendingText(trust.pending)}`.trimEnd()
+  if (roots === null)
+    return `no trust root yet: sealwright trust init --help\n${pendingText(trust.pending)}`.trimEnd()
   return [
     `image root     version ${roots.image.version}, until ${roots.image.expires}, SHA-256 ${roots.image.sha256}`,
     `director root  version ${roots.director.version}, until ${roots.director.expires}, SHA-256 ${roots.director.sha256}`,
@@ -316,8 +333,9 @@ function pendingText(pending: Pending | null): string {
   if (pending === null) return ""
   return [
     `waits for signatures: ${safeText(pending.title)}`,
-    ...pending.documents.flatMap(({ what, fingerprint, needs }) => [
+    ...pending.documents.flatMap(({ what, fingerprint, says, needs }) => [
       `  ${what}  ${fingerprint}`,
+      ...says.map((line) => `    ${safeText(line)}`),
       ...needs.map(
         ({ why, threshold, signedBy, missing }) =>
           `    ${why}: ${signedBy.length} of ${threshold}${missing.length > 0 ? `, not yet: ${missing.map(safeText).join(", ")}` : ""}`,

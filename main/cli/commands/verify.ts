@@ -1,5 +1,6 @@
 import { exitCodeFor } from "../../contract/errors.ts"
 import type { Register } from "../main.ts"
+import { policyLine } from "../policy-text.ts"
 import { checkLine, durationText, notAppliedText, safeText } from "../text.ts"
 
 interface Options {
@@ -34,6 +35,7 @@ export const registerVerify: Register = (program, run) => {
           [
             ...verdict.checks.map(checkLine),
             `${verdict.verdict === "verified" ? "VERIFIED" : "REFUSED"} ${safeText(verdict.name)} in ${durationText(verdict.seconds)}`,
+            verdict.policy === null ? "" : policyLine(options.device ?? "", verdict.policy),
             notAppliedText(verdict.notApplied),
           ]
             .filter((line) => line !== "")

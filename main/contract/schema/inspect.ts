@@ -1,5 +1,6 @@
 /** What a model or a package holds. The types follow from the schemas. */
 import { z } from "zod"
+import { errorCodes } from "../errors.ts"
 import { fileRefSchema } from "./base.ts"
 
 const valueInfoSchema = z.strictObject({
@@ -35,6 +36,18 @@ const modelSummarySchema = z.strictObject({
     }),
   ),
   externalFiles: z.array(z.strictObject({ name: z.string(), bytes: z.number() })),
+  /** The signature that lies beside the model, if one does, and what it is worth to this workspace. */
+  signature: z
+    .strictObject({
+      /** Of its file. */
+      name: z.string(),
+      /** The trusted key it is by; null when no key trusted here made it. */
+      by: z.string().nullable(),
+      /** Why it does not hold; null when it does. */
+      code: z.enum(errorCodes).nullable(),
+      reason: z.string(),
+    })
+    .nullable(),
 })
 export type ModelSummary = z.infer<typeof modelSummarySchema>
 

@@ -3,8 +3,8 @@ import { z } from "zod"
 
 const questionSchema = z.strictObject({
   id: z.string().min(1).max(64),
-  /** `passphrase` of a key file or an account, `pin` of a token, `auth` of a key in a TPM. */
-  kind: z.enum(["passphrase", "pin", "auth"]),
+  /** `passphrase` of a key file, `password` of an account, `pin` of a token, `auth` of a key in a TPM. */
+  kind: z.enum(["passphrase", "password", "pin", "auth"]),
   /** What it unlocks, for people. */
   subject: z.string(),
   /** What they should know before they answer, such as tries left. */

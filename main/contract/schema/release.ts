@@ -1,5 +1,6 @@
 /** Releases, rings and what the fleet runs. The types follow from the schemas. */
 import { z } from "zod"
+import { errorCodes } from "../errors.ts"
 import { fileRefSchema, jobEventSchema, nameSchema, outputSchema } from "./base.ts"
 import { placeSchema } from "./registry.ts"
 import { pendingSchema } from "./trust.ts"
@@ -37,6 +38,8 @@ export const releaseSchema = z.strictObject({
   devices: z.array(z.string()),
   rings: z.array(z.string()),
   gates: z.array(gateSchema),
+  /** People who approved, and how many have to. */
+  approvals: z.strictObject({ by: z.array(z.string()), needed: z.number() }),
   previous: z.string().nullable(),
   /** Everything that differs from the previous release. */
   changes: z.array(changeSchema),
@@ -56,6 +59,25 @@ export const approveSchema = z.strictObject({
     .default(null),
 })
 export type ApproveRequest = z.infer<typeof approveSchema>
+export const requestApprovalSchema = z.strictObject({ name: nameSchema, output: outputSchema })
+export const lookAtApprovalSchema = z.strictObject({ request: fileRefSchema })
+export const signApprovalSchema = z.strictObject({
+  request: fileRefSchema,
+  key: nameSchema,
+  /** Digest of the release as the signer saw it; another one is not signed (RELEASE_CHANGED). Null: whatever it is. */
+  digest: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .nullable(),
+  output: outputSchema,
+})
+export type SignApproval = z.infer<typeof signApprovalSchema>
+export const approvalSignedSchema = z.strictObject({
+  release: z.string(),
+  digest: z.string(),
+  key: z.string(),
+})
+export type ApprovalSigned = z.infer<typeof approvalSignedSchema>
 export const attachSchema = z.strictObject({
   name: nameSchema,
   bundles: z.array(fileRefSchema).min(1).max(64),
@@ -102,6 +124,10 @@ export const fleetDeviceSchema = z.strictObject({
     refused: z.number(),
     /** Of the good ones, those with a quote of the device's TPM, checked. */
     quoted: z.number().optional(),
+    /** Why receipts were refused, the newest last. */
+    refusals: z
+      .array(z.strictObject({ code: z.enum(errorCodes), reason: z.string(), at: z.string() }))
+      .optional(),
   }),
   reportedAt: z.string().nullable(),
   detail: z.string(),

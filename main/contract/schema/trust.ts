@@ -85,6 +85,8 @@ const pendingDocumentSchema = z.strictObject({
   what: z.string(),
   /** SHA-256 of what is signed, hex. */
   fingerprint: z.string(),
+  /** What the document says, line by line, for people. */
+  says: z.array(z.string()),
   needs: z.array(needSchema),
 })
 export const pendingSchema = z.strictObject({
@@ -126,11 +128,14 @@ export const trustSchema = z.strictObject({
 })
 export type Trust = z.infer<typeof trustSchema>
 
+export const lookSchema = z.strictObject({ request: fileRefSchema })
 export const requestSignaturesSchema = z.strictObject({ output: outputSchema })
 export const signRequestSchema = z.strictObject({
   request: fileRefSchema,
   key: nameSchema,
   output: outputSchema,
+  /** Fingerprints the signer looked at; another document is not signed (TRUST_CHANGED). Null: whatever the file holds. */
+  seen: z.array(z.string().length(64)).max(8).nullable().default(null),
 })
 export type SignRequest = z.infer<typeof signRequestSchema>
 export const signedRequestSchema = z.strictObject({

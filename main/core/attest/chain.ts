@@ -85,10 +85,13 @@ export function describeRefusal({
   return `the certificate of ${quoted(subjectOf(certificate))} ${reason}`
 }
 
-/** Certificates of endorsement keys have no subject; node:crypto gives `undefined` for it in spite of its types. */
+/**
+ * The subject in one line. node:crypto puts each part of a name on a line of its own, and gives `undefined` in spite of its
+ * types where there is none, as in certificates of endorsement keys.
+ */
 export function subjectOf(certificate: Certificate): string {
   const subject: string | undefined = certificate.x509.subject
-  return subject ?? ""
+  return (subject ?? "").replaceAll("\n", ", ")
 }
 
 /**

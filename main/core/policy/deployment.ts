@@ -147,6 +147,7 @@ function earliest(...clients: readonly TufClient[]): string {
     client.timestamp.signed.expires,
     client.snapshot.signed.expires,
     client.targetsOf("targets")?.expires ?? "",
+    client.targetsOf("release-manager")?.expires ?? "",
   ])
   return dates.filter((date) => date !== "").sort()[0] ?? ""
 }

@@ -81,7 +81,9 @@ export function checkPlan(plan: TrustPlan): void {
   }
   const approvers = plan.roles.approver.keys.length
   if (plan.gates.approvals > approvers)
-    throw invalid(`${plan.gates.approvals} approvals are demanded, there are ${approvers} approvers`)
+    throw invalid(
+      `a release needs ${plan.gates.approvals} approval(s), and there are ${approvers} approvers: name them, or demand fewer`,
+    )
 }
 
 /** Roles a small shop may leave empty; nobody can then do what they do. */

@@ -11,8 +11,8 @@ export const noPrompter: Prompter = {
 }
 
 /**
- * Descriptors where they are given, otherwise the terminal unless `isInteractive` forbids it. Authorisation values of keys
- * in a TPM come from the passphrases' descriptor.
+ * Descriptors where they are given, otherwise the terminal unless `isInteractive` forbids it. Passwords of
+ * accounts and authorisation values of keys in a TPM come from the passphrases' descriptor.
  */
 export function choosePrompter(options: {
   readonly passphraseFd: number | null
@@ -32,6 +32,7 @@ export function choosePrompter(options: {
   const pins = of(options.pinFd)
   const all: Record<Question["kind"], () => Prompter> = {
     passphrase: passphrases,
+    password: passphrases,
     auth: passphrases,
     pin: pins,
   }

@@ -6,7 +6,12 @@ import { isEqual, wipe } from "../../core/bytes/bytes.ts"
 import type { Prompter, Question } from "../../services/ports/prompter.ts"
 import { MAX_ANSWER_BYTES } from "./descriptor.ts"
 
-const WHAT = { passphrase: "passphrase", pin: "PIN", auth: "authorisation value" } as const
+const WHAT = {
+  passphrase: "passphrase",
+  password: "password",
+  pin: "PIN",
+  auth: "authorisation value",
+} as const
 
 /** `null` where this process has no terminal. */
 export function terminalPrompter(): Prompter | null {

@@ -17,7 +17,7 @@ export function registryAccess(
     async login(host, username, signal) {
       checkHost(host.host)
       const answer = await prompter.ask({
-        kind: "passphrase",
+        kind: "password",
         subject: `the account ${username} at ${host.host}`,
         notice: null,
         isNew: false,

@@ -35,7 +35,7 @@ export function factsOf(certificate: Certificate): CertificateFacts {
     ["revokes", isAuthority && certificate.mayRevoke],
   ] as const
   return {
-    subject: subjectText(certificate),
+    subject: subjectOf(certificate),
     issuer: x509.issuer.replaceAll("\n", ", "),
     serial: x509.serialNumber.toLowerCase(),
     fingerprint,
@@ -45,11 +45,6 @@ export function factsOf(certificate: Certificate): CertificateFacts {
     isAuthority,
     uses: uses.flatMap(([use, is]) => (is ? [use] : [])),
   }
-}
-
-/** node:crypto puts each part of a name on a line. */
-export function subjectText(certificate: Certificate): string {
-  return subjectOf(certificate).replaceAll("\n", ", ")
 }
 
 function keyText({

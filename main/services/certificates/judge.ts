@@ -2,12 +2,12 @@
 import { AppError } from "../../contract/errors.ts"
 import type { VerifiedCertificate, VerifyCertificate } from "../../contract/schema/certificates.ts"
 import type { Certificate } from "../../core/attest/certificate.ts"
-import { describeRefusal, judgeChain } from "../../core/attest/chain.ts"
+import { describeRefusal, judgeChain, subjectOf } from "../../core/attest/chain.ts"
 import { judgeRevocation, type RevocationList } from "../../core/attest/revocation-list.ts"
 import { parseTrustedKeys } from "../../core/attest/trust.ts"
 import { Checklist } from "../checklist.ts"
 import type { Ports } from "../ports.ts"
-import { readCertificates, subjectText } from "./facts.ts"
+import { readCertificates } from "./facts.ts"
 
 export const SECTION = "12.5"
 export const LEADS_TO_ROOT = "it leads to a trusted root"
@@ -76,6 +76,6 @@ export async function judge(list: Checklist, judged: Judged): Promise<VerifiedCe
     verdict: list.hasFailed ? "refused" : "trusted",
     problem,
     checks: list.checks,
-    path: (path ?? []).map(subjectText),
+    path: (path ?? []).map(subjectOf),
   }
 }

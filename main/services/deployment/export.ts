@@ -11,19 +11,13 @@ import { findRing } from "../release/rings.ts"
 import { keptIndex, openRelease, type OpenRelease } from "../release/store.ts"
 import { addTrustDocuments, attachBundles, copyParts, layerBytes } from "../seal-copy.ts"
 import { SealWriter } from "../seal-writer.ts"
-import { currentPlan, directorRepository, imageRepository } from "../trust/publish.ts"
+import { currentPlan, directorRepository, freshUntil, imageRepository } from "../trust/publish.ts"
 import type { Repository } from "../trust/repository.ts"
 
 export async function exportSeal(ports: Ports, request: ExportRequest, job: JobContext): Promise<Exported> {
   await currentPlan(ports)
-  const { scope } = request
-  const names = scope.kind === "device" ? [scope.device] : (await findRing(ports, scope.ring)).devices
   const said = await lastWords(ports)
-  const words: Directed[] = []
-  for (const name of names) {
-    const word = said.get(createDeviceId((await ports.devices.find(name)).recipient))
-    if (word !== undefined) words.push(word)
-  }
+  const words = await wordsFor(ports, request.scope, said)
   const output = await ports.files.create(request.output.file, {
     replace: request.output.replace,
     isSecret: false,
@@ -53,11 +47,40 @@ export async function exportSeal(ports: Ports, request: ExportRequest, job: JobC
       bytes: writer.bytes,
       devices: words.length,
       packages: new Set(words.flatMap(({ run }) => run?.ociManifest ?? [])).size,
-      expires: words.map(({ expires }) => expires).sort()[0] ?? null,
+      expires: await heldUntil(ports, words),
     }
   } finally {
     await output.discard()
   }
+}
+
+/** Words to a device, or to a ring: who left it, or was taken out, still has to hear the last word that was said to it there. */
+async function wordsFor(
+  ports: Ports,
+  scope: ExportRequest["scope"],
+  said: ReadonlyMap<string, Directed>,
+): Promise<readonly Directed[]> {
+  if (scope.kind === "device") {
+    const { recipient } = await ports.devices.find(scope.device)
+    return [said.get(createDeviceId(recipient)) ?? []].flat()
+  }
+  const members = new Set((await findRing(ports, scope.ring)).devices)
+  const words: Directed[] = []
+  for (const { name, recipient } of await ports.devices.list()) {
+    const word = said.get(createDeviceId(recipient))
+    if (word !== undefined && (members.has(name) || word.ring === scope.ring)) words.push(word)
+    members.delete(name)
+  }
+  const [absent] = members
+  if (absent !== undefined) throw new AppError("DEVICE_NOT_FOUND", `${absent} is not in this workspace`)
+  return words
+}
+
+/** The end of the words and of what they rest on, whichever comes first. */
+async function heldUntil(ports: Ports, words: readonly Directed[]): Promise<string | null> {
+  if (words.length === 0) return null
+  const ends = words.map(({ expires }) => expires)
+  return [...ends, (await freshUntil(ports)) ?? ""].filter((end) => end !== "").sort()[0] ?? null
 }
 
 /** The packages and grants the director named, each with its statements. */

@@ -13,7 +13,7 @@ import { sha256Digest } from "../../core/oci/manifest.ts"
 import { readSealFile } from "../../core/oci/seal-file.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
 import { ANY_HARDWARE, type Deployment, type Judged } from "../../core/policy/deployment.ts"
-import { TufClient } from "../../core/tuf/client.ts"
+import { TufClient, type MetadataSource } from "../../core/tuf/client.ts"
 import type { JobContext } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
 import { deliverReceipts } from "./deliver.ts"
@@ -44,11 +44,13 @@ export async function provision(ports: Ports, request: Provision): Promise<Provi
   try {
     const sources = sealSources(file, await readSealFile(file, { mayLackPackages: true }), deviceId)
     const pinned = { image: new Uint8Array(0), director: new Uint8Array(0) }
+    let clockFloor = new Date(0)
     for (const repository of ["image", "director"] as const) {
       const first = await sources[repository].read("1.root.json", Number.MAX_SAFE_INTEGER)
       if (first === null) throw new AppError("METADATA_MISSING", `${file.name} holds no ${repository} root`)
       const client = new TufClient(new Map([["root", first]]), ports.now())
       await client.followRoots(sources[repository])
+      if (repository === "image" && (await isInItsTime(client, sources.image))) clockFloor = ports.now()
       pinned[repository] = Uint8Array.from(client.trusted.get("root") ?? first)
       await ports.documents.write(`${folderOf(device)}/${repository}/root.json`, pinned[repository])
     }
@@ -60,7 +62,7 @@ export async function provision(ports: Ports, request: Provision): Promise<Provi
       active: null,
       slots: { a: null, b: null },
       incoming: null,
-      clockFloor: ports.now().toISOString(),
+      clockFloor: clockFloor.toISOString(),
       result: { what: "provision", code: null, detail: "trust root pinned" },
       receiptKey: receiptKey.name,
       seen: null,
@@ -76,6 +78,22 @@ export async function provision(ports: Ports, request: Provision): Promise<Provi
     await file.close()
   }
 }
+
+/**
+ * Whether the clock is before the end of what was carried here. One that is not may be years ahead: as a floor it would lock the
+ * device out of everything signed before that year.
+ */
+async function isInItsTime(client: TufClient, source: MetadataSource): Promise<boolean> {
+  try {
+    await client.refresh(source)
+    return true
+  } catch (error) {
+    if (error instanceof AppError && UNDATED.has(error.code)) return false
+    throw error
+  }
+}
+
+const UNDATED: ReadonlySet<string> = new Set(["METADATA_EXPIRED", "METADATA_MISSING"])
 
 /** A key of that name that is there already, in whatever hardware, is taken; then the device's own, made by `device init`. */
 async function receiptKeyOf(ports: Ports, { name }: Device) {

@@ -1,7 +1,7 @@
 /** Whoever can be asked for a passphrase or PIN: a person at a terminal, a file descriptor, or nobody. */
 export interface Question {
-  /** `passphrase` of a key file, `pin` of a token, `auth` of a key in a TPM. */
-  readonly kind: "passphrase" | "pin" | "auth"
+  /** `passphrase` of a key file, `password` of an account, `pin` of a token, `auth` of a key in a TPM. */
+  readonly kind: "passphrase" | "password" | "pin" | "auth"
   /** What it unlocks, for people. */
   readonly subject: string
   /** What they should know before they answer, such as tries left; null when there is nothing. */

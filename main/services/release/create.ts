@@ -22,6 +22,7 @@ const MAX_BUNDLE_BYTES = 4 << 20
 /** Copies the packages with their grants and statements into one file. Throws RELEASE_EXISTS: a release never changes. */
 export async function createRelease(ports: Ports, request: CreateRelease, job: JobContext): Promise<void> {
   const { name } = request
+  await currentPlan(ports)
   if ((await findRelease(ports, name)) !== null)
     throw new AppError("RELEASE_EXISTS", `there is a release ${name} already`)
   const output = await ports.files.create(await sealOf(ports, name), { replace: true, isSecret: false })
@@ -80,16 +81,23 @@ export async function approveRelease(
     const found = release.index.descriptor.digest
     if (digest !== null && digest !== found)
       throw new AppError("RELEASE_CHANGED", `${name} is ${found.slice(0, 19)}…, not ${digest.slice(0, 19)}…`)
-    const sha256 = found.slice("sha256:".length)
-    const statement = toStatementBytes({
-      subjects: [{ name: "", digest: { sha256 } }],
-      predicateType: attestationType("approval"),
-      predicate: { release: name, createdAt: ports.now().toISOString() },
-    })
+    const statement = approvalOf({ name, digest: found }, ports.now())
     await attach(ports, release, await signStatement(statement, signer))
   } finally {
     await release.file.close()
   }
+}
+
+/** The statement a person signs when a release may go out. */
+export function approvalOf(
+  { name, digest }: { readonly name: string; readonly digest: string },
+  now: Date,
+): Uint8Array {
+  return toStatementBytes({
+    subjects: [{ name: "", digest: { sha256: digest.slice("sha256:".length) } }],
+    predicateType: attestationType("approval"),
+    predicate: { release: name, createdAt: now.toISOString() },
+  })
 }
 
 /** Statements made elsewhere: validations, approvals of people with their own workspace. */

@@ -21,12 +21,14 @@ import type { Ports } from "../ports.ts"
 import { inParallel } from "../registry/in-parallel.ts"
 import { findPlan } from "../trust/publish.ts"
 import type { Repository } from "../ports/registry.ts"
+import { claimedDevice, forgetRefusal, keepRefused, refusalsOf } from "./refused-receipts.ts"
 import { grantsSent, lastWords, type Directed } from "./director.ts"
 
 type Receipt = z.infer<typeof receiptSchema>
 
 const MAX_PEM_BYTES = 1 << 16
 const LISTS_AT_ONCE = 8
+const REFUSALS_SHOWN = 8
 /** A bundle is a signature and a small statement. */
 const MAX_RECEIPT_BYTES = 1 << 20
 
@@ -61,7 +63,7 @@ export async function importReceipts(ports: Ports, ref: FileRef): Promise<Import
           await takeReceipt(
             ports,
             { digest: sha256Digest(bytes), read: async () => bytes },
-            { trust, names, deviceId: "unknown" },
+            { trust, names, deviceId: claimedDevice(bytes, names) },
           ),
         )
     }
@@ -132,6 +134,7 @@ async function takeReceipt(
     const { receipt, device, packageDigest } = readReceipt(bytes, trust, ports.now())
     await checkQuote(ports, receipt, packageDigest)
     const isNew = await keepReceipt(ports, receipt, bytes)
+    await forgetRefusal(ports, device, digest)
     return { device: names.get(device) ?? device, result: isNew ? "taken" : "known", reason: "" }
   } catch (error) {
     if (!(error instanceof AppError) || isOutage(error)) throw error
@@ -176,7 +179,7 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
     const receipts = await receiptsOf(ports, deviceId)
     const last = receipts.at(-1)
     const lastGood = receipts.findLast(({ result }) => result === "committed")
-    const refused = (await ports.documents.list(`receipts-refused/${deviceId}`)).length
+    const refusals = await refusalsOf(ports, deviceId)
     status.push({
       device: name,
       ring: word?.ring ?? null,
@@ -186,7 +189,8 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
       state: stateOf(word, last, lastGood),
       receipts: {
         good: receipts.length,
-        refused,
+        refused: refusals.length,
+        refusals: [...refusals.slice(-REFUSALS_SHOWN)],
         quoted: receipts.filter(({ quote }) => quote !== undefined).length,
       },
       reportedAt: last?.time ?? null,
@@ -253,14 +257,6 @@ function keepable({ quote, ...rest }: Receipt) {
     ...rest,
     quote: { attestation: toBase64(quote.attestation), signature: toBase64(quote.signature) },
   }
-}
-
-async function keepRefused(ports: Ports, deviceId: string, digest: Digest, refusal: AppError): Promise<void> {
-  const name = digest.slice("sha256:".length)
-  await ports.documents.write(
-    `receipts-refused/${deviceId}/${name}.json`,
-    toUtf8(JSON.stringify({ code: refusal.code })),
-  )
 }
 
 const keptSchema = z.looseObject({ receipt: receiptSchema })

@@ -17,6 +17,8 @@ export interface Gated {
   readonly gates: readonly Gate[]
   /** Passed validations by package. */
   readonly validations: ReadonlyMap<string, ValidationPredicate>
+  /** People who approved, sorted. */
+  readonly approvedBy: readonly string[]
 }
 
 export function judgeGates(release: OpenRelease, plan: TrustPlan, now: Date): Gated {
@@ -26,6 +28,7 @@ export function judgeGates(release: OpenRelease, plan: TrustPlan, now: Date): Ga
   const wanted = { none: 0, any: 1, all: packages }[plan.gates.validation]
   return {
     validations,
+    approvedBy: people,
     gates: [
       signatureGate(release, plan, now),
       {

@@ -2,6 +2,7 @@ import { engineRouter } from "../../contract/server.ts"
 import { exportSeal } from "../deployment/export.ts"
 import type { Jobs } from "../jobs.ts"
 import type { Ports } from "../ports.ts"
+import { readApprovalRequest, signApproval, writeApprovalRequest } from "./approval-request.ts"
 import { approveRelease, attachStatements, createRelease } from "./create.ts"
 import { collectReceipts, fleetStatus, importReceipts, trustReceipts } from "./fleet.ts"
 import { promoteRelease, publishRelease, revoke, rollbackRing } from "./publish.ts"
@@ -31,6 +32,11 @@ export function releaseHandlers(ports: Ports, jobs: Jobs) {
         return showRelease(ports, input.name)
       }),
     ),
+    requestApproval: os.requestApproval.handler(async ({ input }) =>
+      writeApprovalRequest(ports, input.name, input.output),
+    ),
+    lookAtApproval: os.lookAtApproval.handler(async ({ input }) => readApprovalRequest(ports, input.request)),
+    signApproval: os.signApproval.handler(async ({ input }) => signApproval(ports, input)),
     attach: os.attach.handler(async ({ input, signal }) =>
       alone(signal, async () => {
         await attachStatements(ports, input.name, input.bundles)

@@ -10,10 +10,10 @@ import { logAct } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
 import { changeTrust } from "../trust/change.ts"
 import { ownKeys } from "../trust/own-keys.ts"
-import { currentPlan } from "../trust/publish.ts"
+import { currentPlan, keepFresh } from "../trust/publish.ts"
 import { direct, lastDirected, type Order } from "./director.ts"
 import { judgeGates } from "./gates.ts"
-import { findRing } from "./rings.ts"
+import { findRing, leaveRings } from "./rings.ts"
 import {
   nextCounter,
   pendingFor,
@@ -48,7 +48,7 @@ export async function publishRelease(
     const own = await ownKeys(ports)
     await keepIndex(ports, release.index)
     const control = job.step(`direct ${ring}`, orders.length, "rows")
-    const expires = await direct(
+    const until = await direct(
       ports,
       plan,
       own,
@@ -58,9 +58,10 @@ export async function publishRelease(
         control.progress(told)
       },
     )
+    const expires = await keepFresh(ports, plan, until)
     await logAct(ports, {
       act: "publish",
-      what: `${name} to ${ring}, ${orders.length} devices`,
+      what: `${name} to ${ring}, ${orders.length} ${orders.length === 1 ? "device" : "devices"}`,
       digests: [release.index.descriptor.digest],
     })
     return {
@@ -127,7 +128,12 @@ export async function revoke(ports: Ports, request: Revoke): Promise<Revoked> {
     const ring = (await lastDirected(ports, deviceId))?.ring ?? ""
     await direct(ports, plan, await ownKeys(ports), [{ deviceId, ring, run: null }])
     await logAct(ports, { act: "revoke", what: "one device runs nothing from now on", digests: [] })
-    return { what: `device ${request.name}`, pending: null }
+    // The next release to its ring would tell it to run again otherwise.
+    const rings = await leaveRings(ports, request.name)
+    return {
+      what: [`device ${request.name}`, ...rings.map((name) => `out of ring ${name}`)].join(", "),
+      pending: null,
+    }
   }
   const signed = await signedReleases(ports)
   const title = `revoke ${request.digest.slice(0, 19)}…`

@@ -12,8 +12,12 @@ const recordSchema = z.strictObject({ devices: z.array(z.string()) })
 export async function setRing(ports: Ports, { name, devices }: Ring): Promise<Ring> {
   const unique = [...new Set(devices)].sort()
   for (const device of unique) await ports.devices.find(device)
-  await ports.documents.write(`rings/${name}.json`, toUtf8(JSON.stringify({ devices: unique })))
+  await keepRing(ports, { name, devices: unique })
   return { name, devices: unique }
+}
+
+async function keepRing(ports: Ports, { name, devices }: Ring): Promise<void> {
+  await ports.documents.write(`rings/${name}.json`, toUtf8(JSON.stringify({ devices })))
 }
 
 export async function listRings(ports: Ports): Promise<Ring[]> {
@@ -26,4 +30,12 @@ export async function findRing(ports: Ports, name: string): Promise<Ring> {
   const bytes = await ports.documents.read(`rings/${name}.json`)
   if (bytes === null) throw new AppError("RING_NOT_FOUND", `there is no ring ${name}`)
   return { name, devices: readJson(recordSchema, bytes, `the ring ${name}`).devices }
+}
+
+/** Takes a device out of every ring; returns the names of those it was in. */
+export async function leaveRings(ports: Ports, device: string): Promise<readonly string[]> {
+  const left = (await listRings(ports)).filter(({ devices }) => devices.includes(device))
+  for (const { name, devices } of left)
+    await keepRing(ports, { name, devices: devices.filter((each) => each !== device) })
+  return left.map(({ name }) => name)
 }

@@ -44,7 +44,7 @@ async function describe(
   const plan = await currentPlan(ports)
   const release = await openRelease(ports, name)
   try {
-    const { gates, validations } = judgeGates(release, plan, ports.now())
+    const { gates, validations, approvedBy } = judgeGates(release, plan, ports.now())
     const counter = signed.releases.find((each) => each.name === name)?.releaseCounter ?? null
     const previous = previousOf(signed, name, counter)
     const facts = await factsOf(ports, release, validations)
@@ -61,6 +61,7 @@ async function describe(
       devices: facts.devices.split(", ").filter((device) => device !== ""),
       rings: [...(now.get(name) ?? [])].sort(),
       gates: [...gates],
+      approvals: { by: [...approvedBy], needed: plan.gates.approvals },
       previous,
       changes: changesBetween(before, facts),
       pending: await pendingFor(ports, publishTitle(name)),
@@ -96,6 +97,8 @@ function previousOf(signed: SignedReleases, name: string, counter: number | null
 }
 
 interface Facts {
+  /** Roots of the models as the devices assemble them: packages differ each time they are made, models do not. */
+  readonly model: string
   readonly packages: string
   readonly payload: string
   readonly devices: string
@@ -122,8 +125,11 @@ async function factsOf(
 ): Promise<Facts> {
   const issued: IssuedGrant[] = []
   for (const { digest } of contents.packages) issued.push(...(await issuedFor(ports, digest)))
-  const [validation] = validations.values()
+  const measured = [...validations.values()]
   return {
+    model: distinct(issued.map(({ model }) => (model === undefined ? "unknown" : `sha256:${model}`))).join(
+      ", ",
+    ),
     packages: contents.packages.map(({ digest }) => digest).join(", "),
     payload: `${contents.packages.reduce((total, { layer }) => total + layer.size, 0)} bytes`,
     devices: issued
@@ -131,11 +137,17 @@ async function factsOf(
       .sort()
       .join(", "),
     hardware: record.hardwareIds.join(", "),
-    policy: [...new Set(issued.map(({ policy }) => JSON.stringify(policy)))].sort().join("; "),
-    accuracy: accuracyText(validation),
-    latency: latencyText(validation),
+    policy: distinct(issued.map(({ policy }) => JSON.stringify(policy))).join("; "),
+    accuracy: distinct(measured.map(accuracyText)).join("; ") || NOT_MEASURED,
+    latency: distinct(measured.map(latencyText)).join("; ") || NOT_MEASURED,
   }
 }
+
+function distinct(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts)].sort()
+}
+
+const NOT_MEASURED = "not measured"
 
 function changesBetween(before: Facts | null, after: Facts): Change[] {
   return FACTS.map((what) => ({ what, before: before?.[what] ?? "", after: after[what] })).filter(
@@ -143,16 +155,23 @@ function changesBetween(before: Facts | null, after: Facts): Change[] {
   )
 }
 
-const FACTS = ["packages", "payload", "devices", "hardware", "policy", "accuracy", "latency"] as const
+const FACTS = [
+  "model",
+  "packages",
+  "payload",
+  "devices",
+  "hardware",
+  "policy",
+  "accuracy",
+  "latency",
+] as const
 
-function accuracyText(validation: ValidationPredicate | undefined): string {
-  const accuracy = validation?.accuracy
-  if (accuracy === undefined || accuracy === null) return "not measured"
+function accuracyText({ accuracy }: ValidationPredicate): string {
+  if (accuracy === undefined || accuracy === null) return NOT_MEASURED
   return `${accuracy.kind} ${accuracy.sealed} (plain ${accuracy.plain})`
 }
 
-function latencyText(validation: ValidationPredicate | undefined): string {
-  const latency = validation?.latencyMs
-  if (latency === undefined) return "not measured"
+function latencyText({ latencyMs: latency }: ValidationPredicate): string {
+  if (latency === undefined) return NOT_MEASURED
   return `p50 ${latency.sealed.p50.toFixed(2)} ms (plain ${latency.plain.p50.toFixed(2)} ms)`
 }

@@ -169,23 +169,31 @@ async function changed(ports: Ports, before: TrustPlan, request: ChangeTrust): P
     return { ...before, roles: { ...before.roles, [request.role]: next } }
   }
   const names = request.role === null ? roleSchema.options : [request.role]
+  const gone = keysNamed(
+    names.map((name) => before.roles[name]),
+    request.key,
+  )
   const roles = { ...before.roles }
   for (const name of names) {
     const role = roles[name]
-    const keys = role.keys.filter(
-      ({ keyId, person }) => person !== request.key && !keyId.startsWith(request.key),
-    )
-    if (keys.length < role.keys.length) {
-      roles[name] = {
-        ...role,
-        keys,
-        threshold: request.threshold ?? Math.min(role.threshold, Math.max(1, keys.length)),
-      }
-    }
+    const keys = role.keys.filter(({ keyId }) => !gone.has(keyId))
+    // A threshold that can no longer be met is refused later: whoever wants a lower one has to say so.
+    if (keys.length < role.keys.length)
+      roles[name] = { ...role, keys, threshold: request.threshold ?? role.threshold }
   }
-  if (names.every((name) => roles[name] === before.roles[name]))
-    throw new AppError("ROLE_MISSING", `no role there has a key "${request.key.slice(0, 40)}"`)
   return { ...before, roles }
+}
+
+/** All keys of a person, or the one key whose id begins so. Throws ROLE_MISSING, and TRUST_INVALID where several ids do. */
+function keysNamed(roles: readonly RolePlan[], name: string): ReadonlySet<string> {
+  const keys = roles.flatMap((role) => role.keys)
+  const ofPerson = keys.filter(({ person }) => person === name)
+  if (ofPerson.length > 0) return new Set(ofPerson.map(({ keyId }) => keyId))
+  const found = new Set(keys.map(({ keyId }) => keyId).filter((keyId) => keyId.startsWith(name)))
+  if (found.size === 0) throw new AppError("ROLE_MISSING", `no role there has a key "${name.slice(0, 40)}"`)
+  if (found.size > 1)
+    throw new AppError("TRUST_INVALID", `the ids of ${found.size} keys begin with "${name}": give more of it`)
+  return found
 }
 
 async function withRoles(

@@ -17,6 +17,7 @@ import {
   type Signature,
 } from "../../core/tuf/signing.ts"
 import type { Ports } from "../ports.ts"
+import { describeDocument } from "./describe-document.ts"
 import { ownKeys, signDocument } from "./own-keys.ts"
 
 const needSchema = z.strictObject({
@@ -142,6 +143,7 @@ export function describeDraft(draft: Draft): Pending {
     documents: draft.documents.map((document) => ({
       what: whatOf(document),
       fingerprint: fingerprintOf(document.signed),
+      says: [...describeDocument(document.signed)],
       needs: document.needs.map(({ why, threshold, keys }) => ({
         why,
         threshold,

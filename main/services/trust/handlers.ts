@@ -1,7 +1,7 @@
 import { engineRouter } from "../../contract/server.ts"
 import type { Ports } from "../ports.ts"
 import { redirectFleet } from "../release/director.ts"
-import { assemble, discardDraft, signRequest, writeRequest } from "./ceremony.ts"
+import { assemble, discardDraft, lookAtRequest, signRequest, writeRequest } from "./ceremony.ts"
 import { changeTrust, initTrust } from "./change.ts"
 import { refreshImage } from "./publish.ts"
 import { showTrust } from "./show.ts"
@@ -17,6 +17,7 @@ export function trustHandlers(ports: Ports) {
       alone(signal, async () => changeTrust(ports, input)),
     ),
     request: os.request.handler(async ({ input }) => writeRequest(ports, input.output)),
+    look: os.look.handler(async ({ input }) => lookAtRequest(ports, input.request)),
     sign: os.sign.handler(async ({ input }) => signRequest(ports, input)),
     assemble: os.assemble.handler(async ({ input, signal }) =>
       alone(signal, async () => assemble(ports, input.answers)),

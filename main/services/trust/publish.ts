@@ -126,8 +126,33 @@ async function writeAll(repository: Repository, documents: ReadonlyMap<string, U
   if (last !== undefined) await repository.write("timestamp.json", last)
 }
 
-/** Until when the image repository's timestamp holds; `null` without one. */
+/** Until when devices can live with the roots and the image repository as they are; `null` without a timestamp. */
 export async function freshUntil(ports: Ports): Promise<string | null> {
-  const bytes = await imageRepository(ports).read("timestamp.json")
-  return bytes === null ? null : parseMetadata("timestamp", bytes, "the timestamp").signed.expires
+  const image = imageRepository(ports)
+  const bytes = await image.read("timestamp.json")
+  if (bytes === null) return null
+  const ends = [parseMetadata("timestamp", bytes, "the timestamp").signed.expires]
+  for (const [repository, kind, role] of [
+    [image, "root", "root"],
+    [directorRepository(ports), "root", "root"],
+    [image, "targets", "targets"],
+    [image, "targets", "release-manager"],
+  ] as const) {
+    const latest = await repository.latest(role)
+    if (latest !== null) ends.push(parseMetadata(kind, latest.bytes, role).signed.expires)
+  }
+  return ends.sort()[0] ?? null
+}
+
+/**
+ * Signs snapshot and timestamp again where they would end before `until` and the keys are here: a word to devices holds no
+ * longer than the releases it names. Returns until when both hold.
+ */
+export async function keepFresh(ports: Ports, plan: TrustPlan, until: string): Promise<string> {
+  const found = await freshUntil(ports)
+  if (found !== null && found >= until) return until
+  const own = await ownKeys(ports)
+  const { keys, threshold } = plan.roles.online
+  if (keys.filter(({ keyId }) => own.has(keyId)).length >= threshold) await refreshImage(ports)
+  return [until, (await freshUntil(ports)) ?? until].sort()[0] ?? until
 }

@@ -14,6 +14,7 @@ import { Page } from "../../ui/page.tsx"
 import { StateBadge, type State } from "../../ui/state.tsx"
 import { rateText } from "../../ui/step-bar.tsx"
 import { agoText } from "../../ui/units.ts"
+import { TrustLog } from "./trust-log.tsx"
 
 const STATES: Readonly<Record<Job["state"], State>> = {
   running: "neutral",
@@ -26,13 +27,14 @@ export function ActivityScreen() {
   const { data, error, refetch } = useQuery(queries.engineJobs)
   const failed = useStore(jobs).filter(({ failure }) => failure !== null)
   const shown = (data ?? []).toReversed()
+  const acts = useQuery(queries.log).data?.size ?? 0
   if (error !== null && data === undefined)
     return (
       <Page title="Activity">
         <FailureNotice error={error} onRetry={() => void refetch()} />
       </Page>
     )
-  if (shown.length === 0 && failed.length === 0)
+  if (shown.length === 0 && failed.length === 0 && acts === 0)
     return (
       <Page title="Activity">
         <Empty icon={<IconActivity size={36} stroke={1.4} aria-hidden />} title="Nothing has run yet">
@@ -73,6 +75,7 @@ export function ActivityScreen() {
           </ul>
         </>
       )}
+      {acts > 0 && <TrustLog />}
     </Page>
   )
 }

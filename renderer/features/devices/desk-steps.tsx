@@ -8,9 +8,10 @@ import type { SentFile } from "../../api/files.ts"
 import { refresh } from "../../api/queries.ts"
 import { ChooseFile, type ChosenFile } from "../../ui/choose-file.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
+import { JudgedChecks } from "../../ui/judged-checks.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { dateText } from "../../ui/units.ts"
-import { answerPlace, ChooseExchange, EnrolmentChecks, ExchangeStep, SaveExchange } from "./exchange.tsx"
+import { answerPlace, ChooseExchange, ExchangeStep, SaveExchange } from "./exchange.tsx"
 
 interface Judged {
   readonly from: SentFile
@@ -136,7 +137,7 @@ export function DeskSteps({
         />
       </div>
       {error !== null && <FailureNotice error={error} />}
-      {judged !== null && <EnrolmentChecks checks={judged.result.checks} />}
+      {judged !== null && <JudgedChecks checks={judged.result.checks} />}
       {judged?.result.kind === "refused" && (
         <Vouch
           checks={judged.result.checks}

@@ -109,28 +109,20 @@ const DeviceCard = memo(function DeviceCard({ device, fleet }: CardProps) {
   )
 })
 
-/** What it is to run, what it says it runs, and when it said so. */
-function ReleaseLine({
-  fleet: { wanted, running, counter, state, reportedAt, detail },
-}: {
-  readonly fleet: FleetDevice
-}) {
-  const runs = running === null ? "runs nothing yet" : `runs ${running}`
-  const told = wanted === null || wanted === running ? "" : `, told ${wanted}`
-  const said = reportedAt === null ? "no receipt" : `receipt ${agoText(reportedAt)}`
-  const exact = [
-    `${runs}${told}, counter ${counter}`,
-    reportedAt === null ? said : `receipt of ${dateText(reportedAt)}`,
-    detail,
-  ]
+/** How it stands with its release; the badge says the rest. */
+function ReleaseLine({ fleet }: { readonly fleet: FleetDevice }) {
+  const { wanted, running, counter, state, reportedAt, detail } = fleet
+  const told = wanted === null || wanted === running ? null : `told ${wanted}`
+  const runs = running === null ? null : `runs ${running}`
+  const words = [runs, told].filter((each) => each !== null)
+  if (words.length > 0) words.push(`counter ${counter}`)
+  if (reportedAt !== null) words.push(agoText(reportedAt))
+  const receipt = reportedAt === null ? "no receipt yet" : `last receipt of ${dateText(reportedAt)}`
+  const hint = [...words.slice(0, 3), receipt, ...(detail === "" ? [] : [detail])].join("\n")
   return (
-    <div className="sw-line sw-device-release" data-hint={exact.filter((line) => line !== "").join("\n")}>
+    <div className="sw-line" data-hint={hint}>
       <FleetState state={state} />
-      <span className="sw-small sw-ellipsis">
-        {wanted === null && running === null
-          ? "no release yet"
-          : `${runs}${told}, counter ${counter}, ${said}`}
-      </span>
+      <span className="sw-small sw-ellipsis">{words.join(", ")}</span>
     </div>
   )
 }

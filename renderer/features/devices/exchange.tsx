@@ -3,13 +3,10 @@ import { Button, Text } from "@mantine/core"
 import { IconDownload, IconFolderOpen } from "@tabler/icons-react"
 import type { ReactNode } from "react"
 import type { FileRef } from "../../../main/contract/schema/base.ts"
-import type { Check } from "../../../main/contract/schema/verify.ts"
 import { chooseFiles } from "../../api/choose.ts"
 import { connection } from "../../api/connection.ts"
-import { failureOf } from "../../api/failure.ts"
 import { fetchFile, type SentFile } from "../../api/files.ts"
 import { bringIn } from "../../api/intake.ts"
-import { ChecksList, type CheckLine } from "../../ui/checks-list.tsx"
 import { showFailure } from "../../ui/confirm.tsx"
 import { StateIcon } from "../../ui/state.tsx"
 
@@ -87,27 +84,4 @@ export function SaveExchange({ made, what }: { readonly made: MadeFile; readonly
 export async function answerPlace(from: string, ending: string, beside: FileRef | null): Promise<MadeFile> {
   const stem = from.replace(/\.[a-z]+$/i, "")
   return connection.client.shell.newOutput({ name: `${stem}.${ending}`, kind: "exchange", from: beside })
-}
-
-export function EnrolmentChecks({ checks }: { readonly checks: readonly Check[] }) {
-  return <ChecksList label="Checks" checks={checks.map(toLine)} />
-}
-
-function toLine({ id, title, result, reason, code }: Check): CheckLine {
-  const line: CheckLine = {
-    id,
-    title,
-    state: result === "passed" ? "verified" : result === "failed" ? "refused" : "neutral",
-    word: result,
-    reason,
-  }
-  if (code === null) return line
-  return {
-    ...line,
-    evidence: (
-      <Text size="sm">
-        {failureOf(code, reason).hint} <code className="sw-code">{code}</code>
-      </Text>
-    ),
-  }
 }

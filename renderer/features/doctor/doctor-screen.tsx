@@ -4,10 +4,9 @@ import { useQuery } from "@tanstack/react-query"
 import type { DoctorCheck } from "../../../main/contract/schema/doctor.ts"
 import { queries } from "../../api/queries.ts"
 import { ChecksList, type CheckLine } from "../../ui/checks-list.tsx"
-import { Digest } from "../../ui/digest.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
 import { Page } from "../../ui/page.tsx"
-import { AssuranceBadge } from "../../ui/state.tsx"
+import { SigningKeys } from "./signing-keys.tsx"
 
 /** `name` is the id of a line, when something led to it. */
 export function DoctorScreen({ name }: { readonly name: string | null }) {
@@ -28,7 +27,7 @@ export function DoctorScreen({ name }: { readonly name: string | null }) {
       {data !== undefined && (
         <ChecksList label="Capabilities" checks={data.checks.map(toLine)} pointedAt={name} />
       )}
-      <Keys />
+      <SigningKeys />
       <WindowSettings />
     </Page>
   )
@@ -54,31 +53,6 @@ function WindowSettings() {
         data={[...SCHEMES]}
       />
     </section>
-  )
-}
-
-function Keys() {
-  const { data } = useQuery(queries.keys)
-  const signing = (data ?? []).filter(({ purpose }) => purpose === "signing")
-  if (signing.length === 0) return null
-  return (
-    <>
-      <Title order={2} size="h5" mt="md" mb="xs">
-        Signing keys
-      </Title>
-      <ul className="sw-jobs" aria-label="Signing keys">
-        {signing.map(({ name, assurance, fingerprint, algorithm }) => (
-          <li key={name}>
-            <AssuranceBadge level={assurance} />
-            <span className="sw-ellipsis sw-job-title">{name}</span>
-            <Text span size="xs" c="dimmed">
-              {algorithm}
-            </Text>
-            <Digest value={fingerprint} label={`fingerprint of ${name}`} />
-          </li>
-        ))}
-      </ul>
-    </>
   )
 }
 

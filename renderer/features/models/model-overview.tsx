@@ -3,6 +3,7 @@ import { useMemo } from "react"
 import type { FileRef } from "../../../main/contract/schema/base.ts"
 import type { ModelSummary } from "../../../main/contract/schema/inspect.ts"
 import { Facts } from "../../ui/page.tsx"
+import { StateBadge } from "../../ui/state.tsx"
 import { TestData } from "../../ui/test-data.tsx"
 import { bytesText, countText, percentText, shapeText } from "../../ui/units.ts"
 
@@ -50,6 +51,7 @@ export function ModelOverview({ file, model }: { readonly file: FileRef; readonl
                 ? "none"
                 : model.externalFiles.map(({ name, bytes }) => `${name} (${bytesText(bytes)})`).join(", "),
             ],
+            ["Signed by", <Signature key="signature" signature={model.signature} />],
             ...(model.customDomains.length === 0
               ? []
               : ([["Custom operators", model.customDomains.join(", ")]] as const)),
@@ -57,6 +59,21 @@ export function ModelOverview({ file, model }: { readonly file: FileRef; readonl
         />
       </section>
     </div>
+  )
+}
+
+/** Who vouches for the model as it came here. */
+function Signature({ signature }: Pick<ModelSummary, "signature">) {
+  if (signature === null) return "nobody: no signature lies beside it"
+  const { name, by, code, reason } = signature
+  const state = code === null ? "verified" : code === "SIGNATURE_MISMATCH" ? "refused" : "attention"
+  return (
+    <>
+      <StateBadge state={state}>{code === null ? by : "does not hold"}</StateBadge>
+      <Text size="xs" c="dimmed" className="sw-wrap">
+        {name}: {reason} {code !== null && <code className="sw-code">{code}</code>}
+      </Text>
+    </>
   )
 }
 

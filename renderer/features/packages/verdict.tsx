@@ -8,6 +8,7 @@ import { failureOf } from "../../api/failure.ts"
 import { runJob } from "../../api/jobs.ts"
 import { ChecksList, type CheckLine } from "../../ui/checks-list.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
+import { policyRules } from "../../ui/policy.ts"
 import { StateIcon } from "../../ui/state.tsx"
 import { durationText, plural } from "../../ui/units.ts"
 
@@ -57,6 +58,18 @@ export function Verdict({
         </Button>
       </div>
       <ChecksList label="Checks" checks={data.checks.map(toLine)} />
+      {data.policy !== null && (
+        <>
+          <Text size="sm" fw={600} mt="md">
+            What the grant allows {device}
+          </Text>
+          <ul className="sw-plain-list">
+            {policyRules(data.policy).map((rule) => (
+              <li key={rule}>{rule}</li>
+            ))}
+          </ul>
+        </>
+      )}
       {data.notApplied.length > 0 && (
         <>
           <Text size="sm" fw={600} mt="md">

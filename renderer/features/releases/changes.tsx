@@ -1,6 +1,7 @@
 import { Text } from "@mantine/core"
 import type { Release } from "../../../main/contract/schema/release.ts"
 import { Digest } from "../../ui/digest.tsx"
+import { policyText } from "../../ui/policy.ts"
 import { bytesText } from "../../ui/units.ts"
 
 /** The diff is the first thing an approver reads: what was, and what will be. */
@@ -46,26 +47,4 @@ function Value({ what, text }: { readonly what: string; readonly text: string })
   if (bytes !== undefined) return bytesText(Number(bytes))
   if (!text.includes("sha256:")) return <span className="sw-wrap">{text}</span>
   return text.split(", ").map((digest) => <Digest key={digest} value={digest} label="digest" />)
-}
-
-/** What a policy says, without what it leaves open. Anything that is no policy is shown as it is. */
-function policyText(text: string): string {
-  try {
-    const said = settings("", JSON.parse(text)).filter((line) => !line.startsWith("version "))
-    return said.length === 0 ? "everything is allowed" : said.join(", ")
-  } catch {
-    return text
-  }
-}
-
-function settings(path: string, value: unknown): readonly string[] {
-  if (value === null || value === false) return []
-  if (typeof value === "object")
-    return Object.entries(value).flatMap(([key, inner]) => settings(`${path}${words(key)} `, inner))
-  return [`${path}${value === true ? "yes" : JSON.stringify(value).replaceAll('"', "")}`]
-}
-
-/** `minimumRuntime` as people write it. */
-function words(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 }

@@ -10,6 +10,7 @@ import { Digest } from "../../ui/digest.tsx"
 import { Facts, Page } from "../../ui/page.tsx"
 import { StateBadge } from "../../ui/state.tsx"
 import { bytesText, plural } from "../../ui/units.ts"
+import { Approvals } from "./approvals.tsx"
 import { Changes } from "./changes.tsx"
 import { openApprove } from "./approve.tsx"
 import { PendingSignatures } from "./pending.tsx"
@@ -101,6 +102,7 @@ export function ReleasePage({ release, trust }: Props) {
           <StateBadge state={STATES[state].state}>{state}</StateBadge>
         </Group>
         <ChecksList label="Gates" checks={gates.map(toLine)} />
+        <Approvals release={release} trust={trust} />
       </section>
       {release.rings.length > 0 && <RingProgress release={release} fleet={fleet} />}
       <Facts
@@ -145,7 +147,7 @@ function toLine({ gate, isOpen, detail }: Gate): CheckLine {
     id: gate,
     title: GATES[gate],
     state: isOpen ? "verified" : "attention",
-    word: isOpen ? "open" : "closed",
+    word: isOpen ? "kept" : "not yet",
     reason: detail,
   }
 }

@@ -98,6 +98,26 @@ describe("a registry that has trouble", () => {
     expect(there.registry.asked).toHaveLength(1)
   })
 
+  test("of every kind, one after the other, loses no byte and asks for none twice", async () => {
+    const there = await place(
+      inOrder(
+        { status: 503 },
+        { reset: true, after: 2 << 20 },
+        { status: 429, headers: { "retry-after": "0" } },
+        { status: 500 },
+        { reset: true, after: 1 << 20 },
+        { status: 502 },
+      ),
+    )
+    expect((await fetch(there)).equals(BYTES)).toBe(true)
+    const ranges = there.registry.asked.map(({ headers }) =>
+      Number(/\d+/.exec(String(headers["range"] ?? 0))?.[0]),
+    )
+    expect(ranges).toHaveLength(7)
+    expect(ranges).toEqual(ranges.toSorted((a, b) => a - b))
+    expect(ranges.at(-1)).toBeGreaterThan(1 << 20)
+  })
+
   test("and asks to come back in an hour is given up at once", async () => {
     const there = await place(always({ status: 503, headers: { "retry-after": "3600" } }))
     await expect(fetch(there)).toFailWithCode("REGISTRY_BUSY")
@@ -180,6 +200,30 @@ describe("a download", () => {
     const retry = { attempts: 2, baseMs: 1, capMs: 1 }
     const silent = await place(always({ stall: true }), { patience: { idleMs: 300, retry } })
     await expect(fetch(silent)).toFailWithCode("REGISTRY_UNREACHABLE")
+  })
+
+  test("that is slow from its first byte to its last is waited for", async () => {
+    const idleMs = 1_000
+    const steps = 12
+    const there = await place(
+      always({
+        handle: (_request, response) => {
+          response.writeHead(200, { "content-length": BYTES.length })
+          const size = Math.ceil(BYTES.length / steps)
+          let sent = 0
+          const timer = setInterval(() => {
+            response.write(BYTES.subarray(sent, (sent += size)))
+            if (sent >= BYTES.length) response.end()
+          }, 100)
+          response.on("close", () => clearInterval(timer))
+        },
+      }),
+      { patience: { idleMs } },
+    )
+    const startedAt = performance.now()
+    expect((await fetch(there)).equals(BYTES)).toBe(true)
+    expect(performance.now() - startedAt).toBeGreaterThan(idleMs)
+    expect(there.registry.asked).toHaveLength(1)
   })
 
   test.each([

@@ -92,6 +92,18 @@ describe("a device refuses", () => {
     expect((await fleet.sync(file)).result).toMatchObject({ code: null, detail: "nothing new" })
   })
 
+  test("nothing for good after its clock was a year ahead when it was provisioned", async () => {
+    const fleet = await Fleet.open(temporaryFolder())
+    await fleet.release("r1")
+    await fleet.publish("r1")
+    const file = await fleet.export("r1.seal")
+    fleet.shop.later({ days: 365 })
+    await fleet.provision(file)
+    await expect(fleet.sync(file)).toFailWithCode("METADATA_EXPIRED")
+    fleet.shop.later({ days: -364 })
+    expect((await fleet.sync(file)).incoming).toMatchObject({ release: "r1" })
+  })
+
   test("mix-and-match: the director's word with an older list of releases", async () => {
     const fleet = await Fleet.open(temporaryFolder())
     const old = await fleet.deploy("r1")

@@ -17,7 +17,7 @@ describe("the log of trust acts", () => {
     await engine.release.revoke({ kind: "device", name: "press-07" })
     const log = await engine.log.show()
     expect(log.entries.map(({ act }) => act)).toEqual(["trust", "trust", "publish", "revoke"])
-    expect(log.entries[2]).toMatchObject({ what: "r1 to pilot, 1 devices" })
+    expect(log.entries[2]).toMatchObject({ what: "r1 to pilot, 1 device" })
     expect(JSON.stringify(log)).not.toContain("press-07")
     const file = fleet.shop.at("entry.tlog-proof")
     const output = { file: await engine.files.refer({ path: file }), replace: false }

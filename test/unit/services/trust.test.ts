@@ -143,6 +143,40 @@ describe("a ceremony by files", () => {
     expect(whole).toMatchObject({ roots: { image: { version: 2 }, director: { version: 2 } }, pending: null })
   })
 
+  test("shows its signers what the documents say, and signs no other than those they saw", async () => {
+    const { shop, desk, bob } = await twoOwners()
+    const { request } = await askBob(shop, desk, bob)
+    const file = await refer(bob, request)
+    const { documents: asked } = await bob.engine.trust.look({ request: file })
+    for (const { needs } of asked) expect(needs[0]?.missing).toEqual(["bob"])
+    const said = asked.map(({ says }) => says.map((line) => line.replaceAll(/ [0-9a-f]{8} /g, " ")))
+    const owners = "root: 2 of alice (software), bob (software)"
+    expect(said[0]).toEqual([
+      owners,
+      owners.replace("root", "targets"),
+      "snapshot: 1 of desk (software)",
+      "timestamp: 1 of desk (software)",
+      "until 2029-01-03T08:00:00Z",
+    ])
+    expect(said[2]).toEqual([
+      "release-manager: 1 of alice (software)",
+      "packager: 1 of press (software)",
+      "a release needs 0 approval(s); validation: none",
+      "devices may stay without news for 30 days",
+      "until 2029-01-03T08:00:00Z",
+    ])
+    const sign = async (seen: readonly string[]) =>
+      bob.engine.trust.sign({
+        request: file,
+        key: "bob",
+        seen: [...seen],
+        output: await outputOf(bob, shop.at("seen.answer")),
+      })
+    const fingerprints = asked.map(({ fingerprint }) => fingerprint)
+    await expect(sign([...fingerprints.slice(1), "0".repeat(64)])).toFailWithCode("TRUST_CHANGED")
+    expect((await sign(fingerprints)).documents).toHaveLength(3)
+  })
+
   test("refuses signatures for another draft, forged ones and those of people who are not asked", async () => {
     const { shop, desk, bob } = await twoOwners()
     const { request, answer } = await askBob(shop, desk, bob)
