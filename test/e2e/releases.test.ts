@@ -263,7 +263,7 @@ test(
     await chooseFiles(page, [documents], async () =>
       page.getByRole("button", { name: "Sign a request…" }).click(),
     )
-    const signing = page.getByRole("dialog").filter({ hasText: "Sign and save the answer" })
+    const signing = page.getByRole("dialog", { name: "Sign for another desk: add a key to root" })
     await signing.getByRole("listitem").first().waitFor()
     await look("request-documents")
     await signing.getByRole("button", { name: "Cancel" }).click()

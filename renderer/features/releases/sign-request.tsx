@@ -29,7 +29,9 @@ export function openSignRequest(): void {
       if (file === undefined) return
       const asked = await lookAt(file)
       openDialog(
-        asked.kind === "approval" ? `Approve ${asked.release.name} for another desk` : asked.pending.title,
+        asked.kind === "approval"
+          ? `Approve ${asked.release.name} for another desk`
+          : `Sign for another desk: ${asked.pending.title}`,
         (close) => <SignRequest file={file} asked={asked} onClose={close} />,
         "xl",
       )
