@@ -215,6 +215,10 @@ test("a validation is followed live and ends with a report to open", { timeout: 
     await page.getByRole("list", { name: "Gate" }).getByText("kept", { exact: true }).count(),
   ).toBeGreaterThan(1)
   await window.look("validate-result")
+  const levels = page.getByRole("region", { name: "Levels" })
+  await levels.scrollIntoViewIfNeeded()
+  await levels.getByRole("row", { name: /^R0, a process .* identical$/ }).waitFor()
+  await window.shoot("validate-levels")
   const download = page.waitForEvent("download")
   await page.getByRole("button", { name: "Save figures (JSON)" }).click()
   expect((await download).suggestedFilename()).toBe("report.json")

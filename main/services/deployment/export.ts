@@ -1,10 +1,12 @@
 /** Everything a ring or a device needs, as one .seal file: packages, grants, signatures, and both repositories (FORMAT 10.6). */
 import { AppError } from "../../contract/errors.ts"
 import type { Exported, ExportRequest } from "../../contract/schema/release.ts"
+import { publishedNames } from "../../core/log/published.ts"
 import { binOf, createDeviceId } from "../../core/policy/device-id.ts"
 import { targetFile } from "../../core/policy/deployment.ts"
 import type { Run } from "../../core/policy/words.ts"
 import type { JobContext } from "../jobs.ts"
+import { publishedProof } from "../log/trust-log.ts"
 import type { PendingFile, Ports } from "../ports.ts"
 import { binRepository, lastWords, type Directed } from "../release/director.ts"
 import { findRing } from "../release/rings.ts"
@@ -112,7 +114,7 @@ async function sharedDocuments(ports: Ports): Promise<ReadonlyMap<string, Uint8A
   return documents
 }
 
-/** The newest words to the devices of a bin, and the indexes of the releases they name, whatever the ring. */
+/** The newest words to the devices of a bin, and of the releases they name, whatever the ring, the indexes and proofs from the log. */
 async function binDocuments(
   ports: Ports,
   bin: string,
@@ -123,7 +125,13 @@ async function binDocuments(
   for (const { deviceId, run } of words) {
     if (run === null || binOf(deviceId) !== bin) continue
     const name = targetFile({ hashes: { sha256: run.sha256 } })
-    if (!documents.has(name)) documents.set(name, await keptIndex(ports, run.sha256))
+    if (documents.has(name)) continue
+    documents.set(name, await keptIndex(ports, run.sha256))
+    const published = await publishedProof(ports, run.sha256)
+    if (published === null) continue
+    const names = publishedNames(run.sha256)
+    documents.set(names.entry, published.entry)
+    documents.set(names.proof, published.proof)
   }
   return documents
 }

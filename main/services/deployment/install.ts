@@ -13,6 +13,7 @@ import { checkHealth } from "./health.ts"
 import { writeReceipt } from "./receipts.ts"
 import { activeSlot, keepState, otherOf, readState, statusOf, type DeviceState } from "./state.ts"
 import { judgeKept } from "./judge.ts"
+import { checkLog } from "./log-check.ts"
 
 /** Puts what was fetched into the slot that is not in use, switches, and switches back by itself when it is not healthy. */
 export async function installDevice(
@@ -144,6 +145,8 @@ export async function verifyDevice(ports: Ports, name: string, job: JobContext):
       return { value, reason: `${release}, counter ${counter}, holds until ${expires}` }
     },
   )
+  const sha256 = judged?.deployment?.sha256
+  if (judged !== null && sha256 !== undefined) await checkLog(ports, device, list, judged, sha256)
   const inside = await verify(
     judged === null ? ports : withPackagers(ports, judged),
     { file: await slotFile(ports, slot), device: name, trust: null },

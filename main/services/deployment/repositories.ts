@@ -11,7 +11,7 @@ export interface Repositories {
 export function repositoriesIn(read: MetadataSource["read"], deviceId: string): Repositories {
   return {
     image: {
-      read: async (name, maxBytes) => read(name.startsWith("targets/") ? name : `image/${name}`, maxBytes),
+      read: async (name, maxBytes) => read(SHARED.test(name) ? name : `image/${name}`, maxBytes),
     },
     director: {
       read: async (name, maxBytes) =>
@@ -19,6 +19,9 @@ export function repositoriesIn(read: MetadataSource["read"], deviceId: string): 
     },
   }
 }
+
+/** Names that say by themselves what they are of. */
+const SHARED = /^(?:targets|log)\//
 
 /** Roots are shared by all devices. */
 const ROOT = /^\d+\.root\.json$/

@@ -4,6 +4,7 @@ import { AppError } from "../../contract/errors.ts"
 import { deploymentStatusSchema, type DeploymentStatus, type Slot } from "../../contract/schema/deployment.ts"
 import type { Device } from "../../contract/schema/keys.ts"
 import { toUtf8 } from "../../core/bytes/bytes.ts"
+import { MAX_PUBLISHED_BYTES, publishedNames } from "../../core/log/published.ts"
 import { sha256Digest } from "../../core/oci/manifest.ts"
 import type { RepositoryView } from "../../core/policy/deployment.ts"
 import { createDeviceId } from "../../core/policy/device-id.ts"
@@ -101,6 +102,7 @@ export async function keptSource(
     read: async (name) => {
       if (name.startsWith("targets/"))
         return ports.documents.read(releaseName(device, name.slice("targets/".length)))
+      if (name.startsWith("log/")) return ports.documents.read(`${folderOf(device)}/${name}`)
       // What is kept is the newest of each role: a next root is not among it.
       return name.endsWith("root.json")
         ? null
@@ -112,6 +114,21 @@ export async function keptSource(
 /** The index of the release a device was told to run. */
 export async function keepReleaseIndex(ports: Ports, device: Device, index: Uint8Array): Promise<void> {
   await ports.documents.write(releaseName(device, sha256Digest(index).slice("sha256:".length)), index)
+}
+
+/** The proof that the desk's log holds a release, where one was carried; it is judged when somebody asks. */
+export async function keepPublished(
+  ports: Ports,
+  device: Device,
+  source: MetadataSource,
+  sha256: string,
+): Promise<void> {
+  const { entry, proof } = publishedNames(sha256)
+  for (const name of [entry, proof]) {
+    const bytes = await source.read(name, MAX_PUBLISHED_BYTES)
+    if (bytes !== null && bytes.length <= MAX_PUBLISHED_BYTES)
+      await ports.documents.write(`${folderOf(device)}/${name}`, bytes)
+  }
 }
 
 function releaseName(device: Device, sha256: string): string {

@@ -25,6 +25,7 @@ import { sealSources } from "./seal-source.ts"
 import {
   activeSlot,
   findState,
+  keepPublished,
   keepReleaseIndex,
   folderOf,
   keepState,
@@ -167,6 +168,8 @@ async function take(
   )
   const { deployment } = judged
   if (judged.releaseIndex !== null) await keepReleaseIndex(ports, device, judged.releaseIndex)
+  if (deployment !== null && !news.isUnchanged)
+    await keepPublished(ports, device, news.sources.image, deployment.sha256)
   const known = { ...state, clockFloor, seen: news.seen ?? state.seen }
   if (deployment === null) return settle(ports, device, known, "nothing to run here")
   const held = await withNewWord(ports, device, known, deployment)

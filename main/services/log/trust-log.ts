@@ -9,6 +9,7 @@ import { isEqual, toHex, toUtf8 } from "../../core/bytes/bytes.ts"
 import { checkpointText, openCheckpoint, toProofFile, type Checkpoint } from "../../core/log/checkpoint.ts"
 import { inclusionProof, leafHash, treeRoot } from "../../core/log/merkle.ts"
 import { ecdsaVerifier, toNote, type NoteVerifier } from "../../core/log/note.ts"
+import { checkPublished, publishedNames, type Published } from "../../core/log/published.ts"
 import { entryBundle, readEntryBundle, tileName, TILE_WIDTH } from "../../core/log/tiles.ts"
 import { sha256Digest } from "../../core/oci/manifest.ts"
 import { readJson } from "../../core/policy/release.ts"
@@ -81,6 +82,50 @@ export async function proveEntry(
     throw new AppError("USAGE", `the log has ${leaves.length} entries, counted from 0`)
   const proof = toProofFile(BigInt(index), inclusionProof(leaves, index), note)
   return { entry: toEntry(bytes, index), size: leaves.length, proof }
+}
+
+/**
+ * The newest entry that says a release was published, and its proof: the one that is kept, or a new one where the keys that
+ * signed that are no longer those of the trust root. `null` where the log has no such entry.
+ */
+export async function publishedProof(ports: Ports, sha256: string): Promise<Published | null> {
+  const names = publishedNames(sha256)
+  const [entry, proof] = [
+    await ports.documents.read(`${KEPT}/${names.entry}`),
+    await ports.documents.read(`${KEPT}/${names.proof}`),
+  ]
+  const { roles } = await currentPlan(ports)
+  const pems = [...roles.online.keys, ...roles.director.keys].map(({ pem }) => pem)
+  if (entry !== null && proof !== null && isProven({ entry, proof }, sha256, pems)) return { entry, proof }
+  return provePublished(ports, sha256)
+}
+
+/** Makes the proof of the newest entry and keeps it: from then on exports hold the same one. */
+export async function provePublished(ports: Ports, sha256: string): Promise<Published | null> {
+  const { entries, leaves, note } = await readLog(ports)
+  const index = entries.findLastIndex((bytes, at) => {
+    const { act, digests } = toEntry(bytes, at)
+    return act === "publish" && digests.includes(`sha256:${sha256}`)
+  })
+  const entry = entries[index]
+  if (entry === undefined || note === null) return null
+  const proof = toProofFile(BigInt(index), inclusionProof(leaves, index), note)
+  const names = publishedNames(sha256)
+  await ports.documents.write(`${KEPT}/${names.entry}`, entry)
+  await ports.documents.write(`${KEPT}/${names.proof}`, proof)
+  return { entry, proof }
+}
+
+const KEPT = "tuf"
+
+function isProven(published: Published, sha256: string, pems: readonly string[]): boolean {
+  try {
+    checkPublished(published, sha256, pems)
+    return true
+  } catch (error) {
+    if (error instanceof AppError) return false
+    throw error
+  }
 }
 
 interface OpenLog {

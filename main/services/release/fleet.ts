@@ -173,13 +173,18 @@ async function readReceiptBlob(grants: Repository, digest: Digest): Promise<Uint
 export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
   const status: FleetDevice[] = []
   const words = await lastWords(ports)
+  // Of thousands of devices most have no folder to look into.
+  const [reported, refused] = await Promise.all([
+    foldersIn(ports, "receipts"),
+    foldersIn(ports, "receipts-refused"),
+  ])
   for (const { name, recipient } of await ports.devices.list()) {
     const deviceId = createDeviceId(recipient)
     const word = words.get(deviceId) ?? null
-    const receipts = await receiptsOf(ports, deviceId)
+    const receipts = reported.has(deviceId) ? await receiptsOf(ports, deviceId) : []
     const last = receipts.at(-1)
     const lastGood = receipts.findLast(({ result }) => result === "committed")
-    const refusals = await refusalsOf(ports, deviceId)
+    const refusals = refused.has(deviceId) ? await refusalsOf(ports, deviceId) : []
     status.push({
       device: name,
       ring: word?.ring ?? null,
@@ -190,7 +195,7 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
       receipts: {
         good: receipts.length,
         refused: refusals.length,
-        refusals: [...refusals.slice(-REFUSALS_SHOWN)],
+        refusals: refusals.slice(-REFUSALS_SHOWN),
         quoted: receipts.filter(({ quote }) => quote !== undefined).length,
       },
       reportedAt: last?.time ?? null,
@@ -198,6 +203,11 @@ export async function fleetStatus(ports: Ports): Promise<FleetDevice[]> {
     })
   }
   return status
+}
+
+async function foldersIn(ports: Ports, folder: string): Promise<ReadonlySet<string>> {
+  const names = await ports.documents.list(folder)
+  return new Set(names.filter((name) => name.endsWith("/")).map((name) => name.slice(0, -1)))
 }
 
 function stateOf(

@@ -6,7 +6,7 @@ import type { Run } from "../../core/policy/words.ts"
 import type { TrustPlan } from "../../core/tuf/plan.ts"
 import { issuedFor } from "../issued-grants.ts"
 import type { JobContext } from "../jobs.ts"
-import { logAct } from "../log/trust-log.ts"
+import { logAct, provePublished } from "../log/trust-log.ts"
 import type { Ports } from "../ports.ts"
 import { changeTrust } from "../trust/change.ts"
 import { ownKeys } from "../trust/own-keys.ts"
@@ -64,6 +64,7 @@ export async function publishRelease(
       what: `${name} to ${ring}, ${orders.length} ${orders.length === 1 ? "device" : "devices"}`,
       digests: [release.index.descriptor.digest],
     })
+    await provePublished(ports, release.index.descriptor.digest.slice("sha256:".length))
     return {
       release: name,
       counter: signed.releaseCounter,

@@ -8,6 +8,7 @@ import { LatencyChart, quantile } from "../../ui/latency-chart.tsx"
 import { StateBadge } from "../../ui/state.tsx"
 import { StepBar } from "../../ui/step-bar.tsx"
 import { bytesText, millisecondsText, percentText } from "../../ui/units.ts"
+import { Lanes } from "./lanes.tsx"
 import type { ValidationRun } from "./validation-run.ts"
 
 export function ValidationView({ run }: { readonly run: Store<ValidationRun> }) {
@@ -58,6 +59,7 @@ function Counters({ now }: { readonly now: ValidationRun }) {
       ? "–"
       : `${millisecondsText(quantile(plain, share))} → ${millisecondsText(quantile(sealed, share))}`
   const accuracy = validation?.accuracy ?? null
+  const goodness = (value: number) => (accuracy?.kind === "r2" ? value.toFixed(3) : percentText(value))
   const figures = [
     {
       label: "Outputs",
@@ -74,8 +76,8 @@ function Counters({ now }: { readonly now: ValidationRun }) {
     { label: "Median", value: latency(0.5), note: "plain → sealed" },
     { label: "99th percentile", value: latency(0.99), note: "plain → sealed" },
     {
-      label: "Accuracy",
-      value: accuracy === null ? "–" : `${percentText(accuracy.plain)} → ${percentText(accuracy.sealed)}`,
+      label: accuracy?.kind === "r2" ? "R²" : "Accuracy",
+      value: accuracy === null ? "–" : `${goodness(accuracy.plain)} → ${goodness(accuracy.sealed)}`,
       note:
         accuracy === null
           ? validation === undefined
@@ -155,6 +157,7 @@ function Result({
           reason: `wanted ${wanted}, measured ${measured}`,
         }))}
       />
+      <Lanes lanes={validation.lanes} skippedLanes={validation.skippedLanes} />
     </>
   )
 }

@@ -80,7 +80,11 @@ describe("fast-forward", () => {
     ] as const
     const forged: Record<string, Uint8Array> = {}
     for (const [prefix, listed] of repositories) {
-      const ahead = listed.map((each) => ({ ...each, version: each.role === "targets" ? each.version : FAR }))
+      const ahead = listed.map(({ role: name, version, bytes }) => ({
+        role: name,
+        version: name === "targets" ? version : FAR,
+        bytes,
+      }))
       Object.assign(forged, await freshDocuments(fleet, prefix, ahead, FAR))
     }
     await expect(bring(fleet, file, forged)).toFailWithCode("METADATA_MISSING")
