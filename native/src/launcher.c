@@ -89,12 +89,34 @@ static void close_others(int last) {
   report("descriptors", !open, "only 0 to %d are open", last);
 }
 
+/** Every line of the kernel's list of interfaces that names one names `lo`. */
+static bool has_only_loopback(void) {
+  FILE* list = fopen("/proc/self/net/dev", "re");
+  if (list == NULL) return false;
+  char line[512];
+  bool only = true, seen = false;
+  while (fgets(line, sizeof line, list) != NULL) {
+    const char* colon = strchr(line, ':');
+    if (colon == NULL) continue;
+    const char* name = line + strspn(line, " ");
+    const bool is_loopback = colon - name == 2 && strncmp(name, "lo", 2) == 0;
+    seen = seen || is_loopback;
+    only = only && is_loopback;
+  }
+  fclose(list);
+  return only && seen;
+}
+
 /**
  * Only with the privilege for it. An ordinary user would need a user namespace of its own, and its creator may trace
  * whatever runs in there, dumpable or not: that would open what the other measures close.
  */
 static void leave_network(void) {
   if (unshare(CLONE_NEWNET) != 0) {
+    const int reason = errno;
+    // A service with PrivateNetwork=yes, or a container without a network: it is as empty as ours would be.
+    if (has_only_loopback()) return report("network-namespace", true, "the one it is in has no interface but loopback");
+    errno = reason;
     return report("network-namespace", false, "%s: needs root or PrivateNetwork=yes; sockets are refused anyway", why());
   }
   const int probe = socket(AF_INET, SOCK_DGRAM, 0);

@@ -114,7 +114,7 @@ if [ "$1" = configure ]; then
   fi
   # The TPM's device belongs to this group, where there is one.
   if getent group tss >/dev/null; then usermod --append --groups tss sealwright; fi
-  for folder in /var/lib/sealwright /var/lib/sealwright/inbox /var/lib/sealwright/outbox /var/lib/sealwright/models; do
+  for folder in /var/lib/sealwright /var/lib/sealwright/inbox /var/lib/sealwright/outbox; do
     install --directory --owner=sealwright --group=sealwright --mode=0700 "$folder"
   done
   if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
@@ -131,9 +131,15 @@ fi
 /** Keys and models are data: they go when the package is purged, not when it is removed. */
 const POSTRM = `#!/bin/sh
 set -e
-if [ "$1" = remove ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 if [ "$1" = purge ]; then
   rm -rf /var/lib/sealwright
+  # Instances that were enabled: systemd's links to units that are gone.
+  rm -f /etc/systemd/system/*.wants/sealwright-device@*.path /etc/systemd/system/*.wants/sealwright-runtime@*.service
+  for folder in multi-user paths; do rmdir "/etc/systemd/system/$folder.target.wants" 2>/dev/null || true; done
   if getent passwd sealwright >/dev/null; then userdel sealwright; fi
+fi
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload
+  systemctl reset-failed 'sealwright-*' 2>/dev/null || true
 fi
 `

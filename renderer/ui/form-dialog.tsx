@@ -5,9 +5,14 @@ import { useState, type ReactNode } from "react"
 import { FailureNotice } from "./failure-notice.tsx"
 
 /** `content` gets what closes the dialog. */
-export function openDialog(title: string, content: (close: () => void) => ReactNode): void {
+export function openDialog(
+  title: string,
+  content: (close: () => void) => ReactNode,
+  size: "md" | "xl" = "md",
+): void {
   const id = modals.open({
     title,
+    size,
     closeButtonProps: { "aria-label": "Close" },
     children: content(() => modals.close(id)),
   })

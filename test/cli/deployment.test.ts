@@ -120,6 +120,15 @@ describe("a desk, three signers and a device", () => {
     await cliJson(["fleet", "trust", "press-07", at("receipts.pem"), ...desk])
     await cliJson(["device", "sync", "press-07", "--from", at("pilot.seal"), ...device])
     await cliJson(["device", "install", "press-07", ...device])
+    // The same news once more: nothing waits, and the trial goes on.
+    expect(await cliRefusal(["device", "install", "press-07", ...device])).toMatchObject({
+      code: "SLOT_EMPTY",
+    })
+    const again = await cliJson<DeploymentStatus>([
+      ...["device", "install", "press-07", "--if-fetched"],
+      ...device,
+    ])
+    expect(again).toMatchObject({ active: "a", slots: { a: { state: "trial" } } })
     const status = await cliJson<DeploymentStatus>(["device", "commit", "press-07", ...device])
     expect(status).toMatchObject({ active: "a", floors: { deployment: 1, release: 1, level: "software" } })
     const run = ["run", "--device", "press-07", "--input", path.join(DATA, "digits-calib-x.npy")]

@@ -1,10 +1,13 @@
 /** From a package to a ring of devices: approved behind a passphrase, published, promoted, rolled back, taken back. */
-import { mkdirSync } from "node:fs"
+import { mkdirSync, writeFileSync } from "node:fs"
 import path from "node:path"
-import { beforeAll, expect, test } from "vitest"
+import { beforeAll, expect, onTestFinished, test } from "vitest"
 import type { Locator, Page } from "playwright"
 import { followJob, type HostClient } from "../../main/contract/client.ts"
-import { goTo, useDesktop } from "../support/browser.ts"
+import { localEngine } from "../../main/contract/server.ts"
+import { localPorts } from "../../main/platform/ports.ts"
+import { createEngine } from "../../main/services/engine.ts"
+import { chooseFiles, goTo, useDesktop } from "../support/browser.ts"
 import { MODELS } from "../support/workspace.ts"
 
 const PASSPHRASE = "seven brass keys"
@@ -173,6 +176,108 @@ test(
     await choosePackage(page, "line-4.seal")
     await making.getByRole("button", { name: "Make release" }).click()
     await making.getByText("RELEASE_EXISTS", { exact: true }).waitFor()
+    await context.close()
+  },
+)
+
+test(
+  "lets people sign who share no workspace: files go out, say what is signed, and come back",
+  { timeout: 120_000 },
+  async () => {
+    const { page, context, faults, look } = await desktop.open()
+    const at = (name: string) => path.join(desktop.folder, name)
+    const saved = async (act: () => Promise<void>): Promise<string> => {
+      const [download] = await Promise.all([page.waitForEvent("download"), act()])
+      const file = at(download.suggestedFilename())
+      await download.saveAs(file)
+      return file
+    }
+    await goTo(page, "releases")
+    await page.getByRole("tab", { name: "Who may sign" }).click()
+
+    // A second approver, whose key is here, and two approvals from now on.
+    await page.getByRole("button", { name: "Add a key…" }).click()
+    const adding = page.getByRole("dialog", { name: "Add a key" })
+    await adding.getByText("A key of this workspace").click()
+    await adding.getByRole("combobox", { name: "Key" }).click()
+    await page.getByRole("option", { name: "press", exact: true }).click()
+    await look("signer-add")
+    await adding.getByRole("button", { name: "Add key" }).click()
+    await answered(page, page.getByRole("row", { name: /^approver .* 1 of 2 / }))
+    await page.getByRole("button", { name: "Change the rules…" }).click()
+    const rules = page.getByRole("dialog", { name: "Change the rules" })
+    await rules.getByRole("textbox", { name: "Approvals a release needs" }).fill("2")
+    await rules.getByRole("button", { name: "Change", exact: true }).click()
+    await answered(page, page.getByText("2 needed", { exact: true }))
+
+    // Her approval travels as files.
+    await goTo(page, "releases/line-6")
+    await page.getByRole("list", { name: "Approvals" }).getByText("press").waitFor()
+    const more = async (item: string) => {
+      await page.getByRole("button", { name: "More for line-6" }).click()
+      await page.getByRole("menuitem", { name: item }).click()
+    }
+    const request = await saved(async () => more("Ask somebody elsewhere to approve…"))
+    await goTo(page, "releases")
+    await chooseFiles(page, [request], async () =>
+      page.getByRole("button", { name: "Sign a request…" }).click(),
+    )
+    const approving = page.getByRole("dialog", { name: "Approve line-6 for another desk" })
+    await approving.getByRole("combobox", { name: "Key" }).click()
+    await page.getByRole("option", { name: "press", exact: true }).click()
+    await look("request-approval")
+    const approval = await saved(async () =>
+      approving.getByRole("button", { name: "Sign and save the answer" }).click(),
+    )
+    await goTo(page, "releases/line-6")
+    await chooseFiles(page, [approval], async () => more("Bring in approvals…"))
+    await page
+      .getByRole("listitem")
+      .filter({ hasText: /^press.*approved/ })
+      .waitFor()
+
+    // A second owner of the trust root, elsewhere: what waits says what it says.
+    const elsewhere = localPorts(at("bob"))
+    onTestFinished(elsewhere.close)
+    const bob = localEngine(createEngine(elsewhere.ports))
+    const { publicKeyPem } = await bob.keys.create({ name: "bob", purpose: "signing" })
+    writeFileSync(at("bob.pem"), publicKeyPem ?? "")
+    await goTo(page, "releases")
+    await page.getByRole("tab", { name: "Who may sign" }).click()
+    await page.getByRole("button", { name: "Add a key…" }).click()
+    await adding.getByRole("combobox", { name: "Role" }).click()
+    await page.getByRole("option", { name: "root", exact: true }).click()
+    await chooseFiles(page, [at("bob.pem")], async () =>
+      adding.getByRole("button", { name: "Choose key…" }).click(),
+    )
+    await adding.getByText("bob.pem").waitFor()
+    await adding.getByLabel("Person").fill("bob")
+    await adding.getByRole("textbox", { name: "Signatures the role needs" }).fill("2")
+    await adding.getByRole("button", { name: "Add key" }).click()
+    const waiting = page.getByRole("region", { name: "Waiting for signatures" })
+    await answered(page, waiting)
+    await look("signers-pending")
+    const documents = await saved(async () =>
+      waiting.getByRole("button", { name: "Save request for the others" }).click(),
+    )
+    await chooseFiles(page, [documents], async () =>
+      page.getByRole("button", { name: "Sign a request…" }).click(),
+    )
+    const signing = page.getByRole("dialog", { name: "Sign for another desk: add a key to root" })
+    await signing.getByRole("listitem").first().waitFor()
+    await look("request-documents")
+    await signing.getByRole("button", { name: "Cancel" }).click()
+    const refer = async (name: string) => bob.files.refer({ path: name })
+    await bob.trust.sign({
+      request: await refer(documents),
+      key: "bob",
+      output: { file: await refer(at("answer.json")), replace: false },
+    })
+    await chooseFiles(page, [at("answer.json")], async () =>
+      waiting.getByRole("button", { name: "Bring in answers…" }).click(),
+    )
+    await answered(page, page.getByRole("row", { name: /^root .* 2 of 2 / }))
+    expect(faults).toEqual([])
     await context.close()
   },
 )

@@ -10,6 +10,7 @@ interface InstallOptions {
   readonly goldenInput?: string
   readonly goldenOutput?: string
   readonly tolerance: string
+  readonly ifFetched?: boolean
 }
 
 interface SyncOptions extends PlaceOptions {
@@ -110,6 +111,7 @@ export function registerDeployment(
     .option("--golden-input <file>", "rows (.npy) to try the model on")
     .option("--golden-output <file>", "what it must answer")
     .option("--tolerance <difference>", "largest difference of an output", "1e-5")
+    .option("--if-fetched", "succeed when nothing waits to be installed")
     .description("switch to the fetched package on trial; back by itself when it is not healthy")
     .addHelpText("after", "\nExample:\n  sealwright device install press-07")
     .action(async (name: string, options: InstallOptions, command) =>
@@ -125,9 +127,13 @@ export function registerDeployment(
           input === undefined || output === undefined
             ? null
             : { input: await context.file(input), output: await context.file(output), tolerance }
-        const status = await context.job(async (control) =>
-          context.engine.deployment.install({ device: name, golden }, control),
-        )
+        const status = await context
+          .job(async (control) => context.engine.deployment.install({ device: name, golden }, control))
+          .catch(async (error: unknown) => {
+            const isNothingNew = error instanceof AppError && error.code === "SLOT_EMPTY"
+            if (options.ifFetched !== true || !isNothingNew) throw error
+            return context.engine.deployment.status({ device: name })
+          })
         context.print(status, () => statusText(status))
       }),
     )

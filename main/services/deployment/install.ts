@@ -22,9 +22,11 @@ export async function installDevice(
   job: JobContext,
 ): Promise<DeploymentStatus> {
   const device = await ports.devices.find(request.device)
-  const before = await settled(ports, device)
-  const { incoming } = before
+  const found = await readState(ports, device)
+  const { incoming } = found
+  // Before anything changes: news that came twice must not end the trial that began the first time.
   if (incoming === null) throw new AppError("SLOT_EMPTY", "nothing was fetched for this device")
+  const before = await settled(ports, device, found)
   const judged = await judgeKept(ports, device, before)
   if (judged.deployment?.ociManifest !== incoming.package)
     throw new AppError("DEPLOYMENT_NONE", "the director does not name this package any more")
@@ -159,8 +161,7 @@ export async function verifyDevice(ports: Ports, name: string, job: JobContext):
 }
 
 /** A trial that was cut off is over: the last good slot is in use again. */
-async function settled(ports: Ports, device: Device): Promise<DeviceState> {
-  const state = await readState(ports, device)
+async function settled(ports: Ports, device: Device, state: DeviceState): Promise<DeviceState> {
   if (activeSlot(state)?.state !== "trial") return state
   return returnToLastGood(ports, device, state, null, "the trial was never committed")
 }

@@ -7,8 +7,8 @@ import { fetchFile } from "../../api/files.ts"
 import { bringIn } from "../../api/intake.ts"
 import { refresh } from "../../api/queries.ts"
 import { confirmLoss, showFailure } from "../../ui/confirm.tsx"
-import { Digest } from "../../ui/digest.tsx"
 import { StateBadge } from "../../ui/state.tsx"
+import { DocumentWords } from "./document-words.tsx"
 
 export function PendingSignatures({ pending }: { readonly pending: Pending }) {
   const request = async () => {
@@ -44,20 +44,7 @@ export function PendingSignatures({ pending }: { readonly pending: Pending }) {
           {pending.title}
         </Text>
       </Group>
-      {pending.documents.map(({ what, fingerprint, needs }) => (
-        <div key={`${what}-${fingerprint}`} className="sw-line">
-          <span>{what}</span>
-          <Digest value={fingerprint} label={`fingerprint of ${what}`} />
-          <Text span size="xs" c="dimmed" className="sw-wrap">
-            {needs
-              .map(
-                ({ why, signedBy, threshold, missing }) =>
-                  `${why}: ${signedBy.length} of ${threshold}${missing.length > 0 ? `, still ${missing.join(", ")}` : ""}`,
-              )
-              .join("; ")}
-          </Text>
-        </div>
-      ))}
+      <DocumentWords documents={pending.documents} />
       <Group gap="xs" mt="sm">
         <Button onClick={() => void request().catch(showFailure)}>Save request for the others</Button>
         <Button variant="default" onClick={() => void assemble().catch(showFailure)}>

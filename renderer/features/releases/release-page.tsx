@@ -12,6 +12,7 @@ import { StateBadge } from "../../ui/state.tsx"
 import { bytesText, plural } from "../../ui/units.ts"
 import { Approvals } from "./approvals.tsx"
 import { Changes } from "./changes.tsx"
+import { bringApprovals, requestApproval } from "./approve-elsewhere.ts"
 import { openApprove } from "./approve.tsx"
 import { PendingSignatures } from "./pending.tsx"
 import { STATES } from "./release-state.ts"
@@ -67,6 +68,12 @@ export function ReleasePage({ release, trust }: Props) {
               </Button>
             </Menu.Target>
             <Menu.Dropdown>
+              <Menu.Item disabled={state === "revoked"} onClick={() => requestApproval(name)}>
+                Ask somebody elsewhere to approve…
+              </Menu.Item>
+              <Menu.Item disabled={state === "revoked"} onClick={() => bringApprovals(name)}>
+                Bring in approvals…
+              </Menu.Item>
               <Menu.Item
                 disabled={release.counter === null}
                 onClick={() => openRollback(release, rings, fleet)}

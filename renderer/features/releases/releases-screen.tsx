@@ -1,6 +1,6 @@
 /** Releases: what may go out, to whom it went, and who says so. */
 import { Button, Tabs } from "@mantine/core"
-import { IconPlus, IconRocket } from "@tabler/icons-react"
+import { IconPlus, IconRocket, IconSignature } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import type { Release } from "../../../main/contract/schema/release.ts"
 import type { Trust } from "../../../main/contract/schema/trust.ts"
@@ -17,6 +17,7 @@ import { PendingSignatures } from "./pending.tsx"
 import { ReleasePage } from "./release-page.tsx"
 import { STATES } from "./release-state.ts"
 import { Rings } from "./rings.tsx"
+import { openSignRequest } from "./sign-request.tsx"
 import { openSetUp } from "./set-up.tsx"
 import { Signers } from "./signers.tsx"
 
@@ -55,7 +56,14 @@ function NoTrust({ trust }: { readonly trust: Trust }) {
         <Empty
           icon={<IconRocket size={36} stroke={1.4} aria-hidden />}
           title="Nobody may release anything yet"
-          action={<Button onClick={openSetUp}>Say who may release…</Button>}
+          action={
+            <>
+              <Button onClick={openSetUp}>Say who may release…</Button>
+              <Button variant="default" onClick={openSignRequest}>
+                Sign a request…
+              </Button>
+            </>
+          }
         >
           A trust root says whose keys approve and sign releases. Devices are given it once and then take
           nothing else. Start with your own key; more people and stricter rules can follow.
@@ -75,9 +83,18 @@ function ReleaseList({ trust, releases }: { readonly trust: Trust; readonly rele
       subtitle={plural(releases.length, "release")}
       isFilled
       actions={
-        <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={openNewRelease}>
-          New release…
-        </Button>
+        <>
+          <Button
+            variant="default"
+            leftSection={<IconSignature size={16} aria-hidden />}
+            onClick={openSignRequest}
+          >
+            Sign a request…
+          </Button>
+          <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={openNewRelease}>
+            New release…
+          </Button>
+        </>
       }
     >
       <Tabs defaultValue="releases" className="sw-tabs" keepMounted={false}>
@@ -111,6 +128,7 @@ function ReleaseList({ trust, releases }: { readonly trust: Trust; readonly rele
           <Rings />
         </Tabs.Panel>
         <Tabs.Panel value="signers" className="sw-scroll" tabIndex={0}>
+          {trust.pending !== null && <PendingSignatures pending={trust.pending} />}
           <Signers trust={trust} />
         </Tabs.Panel>
       </Tabs>

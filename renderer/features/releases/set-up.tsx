@@ -1,5 +1,5 @@
 /** The first trust root, from keys of this workspace: one person is enough to begin with. */
-import { Checkbox, NumberInput, SegmentedControl, Select, Text } from "@mantine/core"
+import { Checkbox, Select, Text } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
 import type { Key } from "../../../main/contract/schema/keys.ts"
@@ -7,6 +7,7 @@ import type { RolesRequest, Signer } from "../../../main/contract/schema/trust.t
 import { connection } from "../../api/connection.ts"
 import { queries, refresh } from "../../api/queries.ts"
 import { DialogForm, openDialog } from "../../ui/form-dialog.tsx"
+import { GateFields, type Gates } from "./gate-fields.tsx"
 
 export function openSetUp(): void {
   openDialog("Who may release", (close) => <SetUp onClose={close} />)
@@ -23,8 +24,7 @@ function SetUp({ onClose }: { readonly onClose: () => void }) {
   )
   const [chosen, setChosen] = useState<string>(NEW)
   const [hasPassphrase, setPassphrase] = useState(true)
-  const [approvals, setApprovals] = useState(1)
-  const [validation, setValidation] = useState<"all" | "any" | "none">("any")
+  const [gates, setGates] = useState<Gates>({ approvals: 1, validation: "any" })
   const begin = async () => {
     const { client } = connection
     const person = chosen === NEW ? await ensureKey(keys, PERSON, hasPassphrase) : chosen
@@ -32,7 +32,7 @@ function SetUp({ onClose }: { readonly onClose: () => void }) {
     const packagers = keys.filter(({ name }) => name !== DESK).map(({ name }) => own(name))
     await client.trust.init({
       roles: rolesOf(own(person), packagers.length === 0 ? [own(person)] : packagers, own(desk)),
-      gates: { approvals, validation },
+      gates,
       offlineDays: 30,
     })
     await refresh("trust", "releases", "keys")
@@ -57,30 +57,7 @@ function SetUp({ onClose }: { readonly onClose: () => void }) {
           onChange={(event) => setPassphrase(event.currentTarget.checked)}
         />
       )}
-      <NumberInput
-        label="Approvals a release needs"
-        description="By different people"
-        min={0}
-        max={64}
-        value={approvals}
-        onChange={(value) => setApprovals(Number(value) || 0)}
-        allowDecimal={false}
-      />
-      <div>
-        <Text size="xs" fw={500} mb={4}>
-          Packages that must have passed a signed measurement
-        </Text>
-        <SegmentedControl
-          aria-label="Packages that must have passed a signed measurement"
-          value={validation}
-          onChange={(value) => setValidation(value === "all" || value === "none" ? value : "any")}
-          data={[
-            { value: "all", label: "every one" },
-            { value: "any", label: "at least one" },
-            { value: "none", label: "none" },
-          ]}
-        />
-      </div>
+      <GateFields gates={gates} onChange={setGates} />
       <Text size="xs" c="dimmed">
         A key named {DESK} is made besides: it tells devices what to run, without a person. Keys that signed
         packages here stay packagers.

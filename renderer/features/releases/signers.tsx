@@ -1,11 +1,12 @@
 /** Who may say what, as the signed trust root has it. */
-import { ActionIcon, Text } from "@mantine/core"
+import { ActionIcon, Button, Group, Text } from "@mantine/core"
 import { IconTrash } from "@tabler/icons-react"
 import type { RoleName, Trust } from "../../../main/contract/schema/trust.ts"
 import { Digest } from "../../ui/digest.tsx"
 import { Facts } from "../../ui/page.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { dateText } from "../../ui/units.ts"
+import { openAddSigner, openChangeRules } from "./change-trust.tsx"
 import { openRevokeKey } from "./take-back.ts"
 
 const ROLES: Readonly<Record<RoleName, string>> = {
@@ -22,6 +23,14 @@ export function Signers({ trust }: { readonly trust: Trust }) {
   const { roots, gates, offlineDays, freshUntil } = trust
   return (
     <>
+      <Group gap="xs" justify="flex-end" mb="xs">
+        <Button size="compact-sm" variant="default" onClick={() => openChangeRules(trust)}>
+          Change the rules…
+        </Button>
+        <Button size="compact-sm" variant="default" onClick={() => openAddSigner(trust)}>
+          Add a key…
+        </Button>
+      </Group>
       <table className="sw-values">
         <thead>
           <tr>

@@ -328,6 +328,36 @@ describe("a window", () => {
     socket.terminate()
   })
 
+  test("takes its jobs with it when its connection breaks, and nobody else's", async () => {
+    const [lost, other] = [await desk.window(desk.token()), await desk.window(desk.token())]
+    const { file } = await protectSample(other.client)
+    const { model, data, labels, normalise } = await other.client.library.sample()
+    const start = async ({ client }: typeof lost) => {
+      const report = await client.shell.newOutput({ name: "q", kind: "report", from: null })
+      return client.validate({
+        ...{ file, device: "bench", trust: null, model, data, labels, normalise, batch: 1 },
+        report: { file: report.file, replace: false },
+      })
+    }
+    const events = (await start(lost))[Symbol.asyncIterator]()
+    const kept = (await start(other))[Symbol.asyncIterator]()
+    await Promise.all([events.next(), kept.next()])
+    lost.socket.terminate()
+    const states = async () => (await other.client.jobs.list()).map(({ state }) => state)
+    await expect.poll(states, { timeout: 20_000 }).toContain("cancelled")
+    expect((await states()).filter((state) => state === "running")).toHaveLength(1)
+    await kept.return?.(undefined)
+    await expect.poll(states, { timeout: 20_000 }).not.toContain("running")
+    other.socket.terminate()
+  })
+
+  test("that says more at once than any window does is closed", async () => {
+    const { socket } = await desk.window(desk.token())
+    const closed = new Promise((resolve) => socket.once("close", resolve))
+    socket.send("x".repeat((4 << 20) + 1))
+    expect(await closed).toBe(1009)
+  })
+
   test("sees its engine end in the middle of a job and come back, with its files still known", async () => {
     const { client, socket } = await desk.window(desk.token())
     const sample = await client.library.sample()
