@@ -112,36 +112,49 @@ describe("a ceremony by files", () => {
     expect(trust.roots?.image.version).toBe(1)
   })
 
-  test("changes owners only with the old threshold and the new one", async () => {
-    const { shop, desk, bob } = await twoOwners()
-    await assembleBob(shop, desk, bob)
-    const carol = shop.place("carol")
-    await carol.engine.keys.create({ name: "carol", purpose: "signing" })
-    const next = await desk.engine.trust.change({
-      kind: "rotate",
-      roles: { root: role([own("alice"), await publicKeyOf(carol, "carol", desk)], 2) },
-      gates: null,
-      offlineDays: null,
-    })
-    expect(next.roots?.image.version).toBe(1)
-    expect(next.pending?.documents[0]?.needs).toEqual([
-      { why: "root before", threshold: 2, signedBy: ["alice"], missing: ["bob"] },
-      { why: "root", threshold: 2, signedBy: ["alice"], missing: ["carol"] },
-    ])
-    const request = shop.at("rotation.json")
-    await desk.engine.trust.request({ output: await outputOf(desk, request) })
-    for (const [place, key] of [
-      [bob, "bob"],
-      [carol, "carol"],
-    ] as const) {
-      const output = await outputOf(place, shop.at(`${key}.answer`))
-      await place.engine.trust.sign({ request: await refer(place, request), key, output })
-    }
-    const half = await desk.engine.trust.assemble({ answers: [await refer(desk, shop.at("carol.answer"))] })
-    expect(half).toMatchObject({ roots: { image: { version: 1 } }, pending: { isComplete: false } })
-    const whole = await desk.engine.trust.assemble({ answers: [await refer(desk, shop.at("bob.answer"))] })
-    expect(whole).toMatchObject({ roots: { image: { version: 2 }, director: { version: 2 } }, pending: null })
-  })
+  test.each([
+    ["carol", "bob"],
+    ["bob", "carol"],
+  ])(
+    "changes owners only with the old threshold and the new one: %s alone is half, with %s it is whole",
+    async (first, second) => {
+      const { shop, desk, bob } = await twoOwners()
+      await assembleBob(shop, desk, bob)
+      const carol = shop.place("carol")
+      await carol.engine.keys.create({ name: "carol", purpose: "signing" })
+      const next = await desk.engine.trust.change({
+        kind: "rotate",
+        roles: { root: role([own("alice"), await publicKeyOf(carol, "carol", desk)], 2) },
+        gates: null,
+        offlineDays: null,
+      })
+      expect(next.roots?.image.version).toBe(1)
+      expect(next.pending?.documents[0]?.needs).toEqual([
+        { why: "root before", threshold: 2, signedBy: ["alice"], missing: ["bob"] },
+        { why: "root", threshold: 2, signedBy: ["alice"], missing: ["carol"] },
+      ])
+      const request = shop.at("rotation.json")
+      await desk.engine.trust.request({ output: await outputOf(desk, request) })
+      for (const [place, key] of [
+        [bob, "bob"],
+        [carol, "carol"],
+      ] as const) {
+        const output = await outputOf(place, shop.at(`${key}.answer`))
+        await place.engine.trust.sign({ request: await refer(place, request), key, output })
+      }
+      const half = await desk.engine.trust.assemble({
+        answers: [await refer(desk, shop.at(`${first}.answer`))],
+      })
+      expect(half).toMatchObject({ roots: { image: { version: 1 } }, pending: { isComplete: false } })
+      const whole = await desk.engine.trust.assemble({
+        answers: [await refer(desk, shop.at(`${second}.answer`))],
+      })
+      expect(whole).toMatchObject({
+        roots: { image: { version: 2 }, director: { version: 2 } },
+        pending: null,
+      })
+    },
+  )
 
   test("shows its signers what the documents say, and signs no other than those they saw", async () => {
     const { shop, desk, bob } = await twoOwners()
