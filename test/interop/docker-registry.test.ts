@@ -3,6 +3,8 @@ import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest"
 import { sha256Digest } from "../../main/core/oci/manifest.ts"
 import { MEDIA } from "../../main/core/oci/media-types.ts"
@@ -104,10 +106,23 @@ describe("plain", () => {
     writeFileSync(name, Buffer.concat([Buffer.alloc(99), bytes]))
     const file = openSync(name, "r")
     onTestFinished(() => closeSync(file))
+    const held = liveBuffers()
     const seen: number[] = []
-    expect(
-      await repository.putBlob(blob, { kind: "file", file, offset: 99 }, (done) => seen.push(done)),
-    ).toBe("stored")
+    const note = (done: number) => {
+      seen.push(done)
+      if (seen.length % 16 === 0) held.look()
+    }
+    expect(await repository.putBlob(blob, { kind: "file", file, offset: 99 }, note)).toBe("stored")
+    const back: number[] = []
+    const target = openSync(path.join(temporaryFolder(), "target"), "w+")
+    onTestFinished(() => closeSync(target))
+    await repository.fetchBlob(blob, { file: target, offset: 0 }, (done) => {
+      back.push(done)
+      if (back.length % 16 === 0) held.look()
+    })
+    expect([back.at(-1), back.length > 16]).toEqual([blob.size, true])
+    // Of 128 MiB each way no more is ever in use than what is on its way.
+    expect(held.most()).toBeLessThan(16 << 20)
     expect(await repository.putBlob(blob, { kind: "file", file, offset: 99 })).toBe("present")
     expect(await repository.blobSize(blob.digest)).toBe(blob.size)
     expect(seen.at(-1)).toBe(blob.size)
@@ -227,3 +242,16 @@ describe("behind TLS and a password", () => {
     await expect(open().deleteManifest(manifest.descriptor.digest)).toFailWithCode("REGISTRY_UNSUPPORTED")
   })
 })
+
+/** Bytes of buffers that are in use beyond those of now: what is merely not collected yet is collected before each look. */
+function liveBuffers() {
+  setFlagsFromString("--expose-gc")
+  const collect = runInNewContext("gc") as () => void // V8's own function, once the flag is set
+  const inUse = () => {
+    collect()
+    return process.memoryUsage().arrayBuffers
+  }
+  const before = inUse()
+  let most = 0
+  return { look: () => void (most = Math.max(most, inUse() - before)), most: () => most }
+}
