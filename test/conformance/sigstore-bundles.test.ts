@@ -1,11 +1,13 @@
 /** Sigstore bundles: ours under other people's verifier, other people's under our reader. Logs and timestamps are not judged. */
-import { createPublicKey } from "node:crypto"
+import { createPublicKey, X509Certificate } from "node:crypto"
 import { readdirSync, readFileSync } from "node:fs"
 import { bundleFromJSON } from "@sigstore/bundle"
 import { toSignedEntity, toTrustMaterial, Verifier } from "@sigstore/verify"
 import { describe, expect, it } from "vitest"
 import { AppError } from "../../main/contract/errors.ts"
 import { readBundle } from "../../main/core/attest/bundle.ts"
+import { checkEnvelope } from "../../main/core/attest/dsse.ts"
+import { checkSigner, parseTrustedKeys } from "../../main/core/attest/trust.ts"
 import { signModel } from "../../main/core/attest/model-signing.ts"
 import { parseVerificationKey } from "../../main/core/attest/verification-key.ts"
 import { folderOf, hashedFiles } from "../support/model-folder.ts"
@@ -87,12 +89,60 @@ describe("the bundles of sigstore-conformance under our reader", () => {
     }
   })
 
+  it("hold the signature they show but for the two whose signature is wrong; the others' faults are in the log", () => {
+    const verdicts = read().map(({ name, outcome, pem }) => [
+      name,
+      codeOf(() => checkEnvelope(outcome.envelope, parseVerificationKey(pem))),
+    ])
+    const wrong = verdicts.filter(([, code]) => code !== "accepted")
+    expect(wrong).toEqual([
+      ["dsse-invalid-sig_fail", "SIGNATURE_INVALID"],
+      ["rekor2-dsse-invalid-sig_fail", "SIGNATURE_INVALID"],
+    ])
+    expect(verdicts).toHaveLength(8)
+  })
+
+  it("are believed in no case: who signs with a certificate and a log cannot be judged without asking somebody", () => {
+    for (const { outcome, pem } of read()) {
+      // Even where the very key of the bundle is trusted, nobody has said that it may sign alone.
+      const trust = parseTrustedKeys([{ label: "leaf", pem }])
+      expect(codeOf(() => checkSigner(outcome, trust, new Date("2026-01-01T00:00:00Z")))).toBe(
+        "SIGNATURE_UNSUPPORTED",
+      )
+    }
+  })
+
+  /** The bundles our reader takes, each with the key of its certificate. */
+  function read() {
+    return outcomes.flatMap(({ name, text, outcome }) => {
+      if (typeof outcome === "string") return []
+      const { verificationMaterial } = JSON.parse(text) as MaterialJson
+      const raw = Buffer.from(verificationMaterial.certificate?.rawBytes ?? "", "base64")
+      const pem = new X509Certificate(raw).publicKey.export({ type: "spki", format: "pem" }).toString()
+      return [{ name, outcome, pem }]
+    })
+  }
+
   it("are refused as malformed otherwise, never in another way", () => {
     const refused = outcomes.filter(({ outcome }) => typeof outcome === "string")
     expect(refused).toHaveLength(62)
     expect(new Set(refused.map(({ outcome }) => outcome))).toEqual(new Set(["SIGNATURE_MALFORMED"]))
   })
 })
+
+interface MaterialJson {
+  readonly verificationMaterial: { readonly certificate?: { readonly rawBytes: string } }
+}
+
+function codeOf(action: () => unknown): string {
+  try {
+    action()
+    return "accepted"
+  } catch (error) {
+    if (error instanceof AppError) return error.code
+    throw error
+  }
+}
 
 function outcomeOf(bytes: Uint8Array) {
   try {

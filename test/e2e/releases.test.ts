@@ -243,6 +243,12 @@ test(
     const { publicKeyPem } = await bob.keys.create({ name: "bob", purpose: "signing" })
     writeFileSync(at("bob.pem"), publicKeyPem ?? "")
     await goTo(page, "releases")
+    await page.getByRole("tab", { name: "Rings" }).click()
+    await page.getByRole("button", { name: "More for press-07" }).click()
+    await chooseFiles(page, [at("bob.pem")], async () =>
+      page.getByRole("menuitem", { name: "Trust a key for its receipts…" }).click(),
+    )
+    await page.getByText("Receipts of press-07 count by this key").waitFor()
     await page.getByRole("tab", { name: "Who may sign" }).click()
     await page.getByRole("button", { name: "Add a key…" }).click()
     await adding.getByRole("combobox", { name: "Role" }).click()

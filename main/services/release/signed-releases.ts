@@ -76,7 +76,10 @@ export async function signReleases(
 ): Promise<void> {
   const isPublished = await start(ports, draftOfReleases(ports, plan, title, next))
   if (isPublished) return
-  throw new AppError("TRUST_INCOMPLETE", `"${title}" waits for signatures of release managers`)
+  throw new AppError(
+    "TRUST_INCOMPLETE",
+    `"${title}" waits for signatures of release managers: do this again once they are there`,
+  )
 }
 
 export async function pendingFor(ports: Ports, title: string): Promise<Pending | null> {

@@ -231,7 +231,15 @@ const EMPTY_ROLES: TrustPlan["roles"] = {
 }
 
 function titleOf(request: ChangeTrust): string {
-  if (request.kind === "rotate") return `rotate ${Object.keys(request.roles).join(", ") || "all documents"}`
+  if (request.kind === "rotate") {
+    const { roles, gates, offlineDays } = request
+    const changed = [
+      ...Object.keys(roles),
+      ...(gates === null ? [] : [`approvals ${gates.approvals}`, `validation ${gates.validation}`]),
+      ...(offlineDays === null ? [] : [`${offlineDays} days without news`]),
+    ]
+    return `rotate ${changed.join(", ") || "all documents"}`
+  }
   if (request.kind === "add-key") return `add a key to ${request.role}`
   return `remove ${request.key} from ${request.role ?? "every role"}`
 }

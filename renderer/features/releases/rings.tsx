@@ -1,17 +1,15 @@
 /** Rings, and what every device runs: what the director says beside what the device's receipts say. */
-import { ActionIcon, Button, Group, MultiSelect, Text, TextInput, Title } from "@mantine/core"
-import { IconPlus, IconUserOff } from "@tabler/icons-react"
+import { Button, Group, MultiSelect, Text, TextInput, Title } from "@mantine/core"
+import { IconPlus } from "@tabler/icons-react"
 import { useQuery } from "@tanstack/react-query"
 import { useState } from "react"
-import type { FleetDevice, Ring } from "../../../main/contract/schema/release.ts"
+import type { Ring } from "../../../main/contract/schema/release.ts"
 import { connection } from "../../api/connection.ts"
 import { queries, refresh } from "../../api/queries.ts"
-import { DataTable, type Column } from "../../ui/data-table.tsx"
 import { FailureNotice } from "../../ui/failure-notice.tsx"
-import { FleetState } from "../../ui/fleet-state.tsx"
 import { DialogForm, openDialog } from "../../ui/form-dialog.tsx"
-import { agoText, plural } from "../../ui/units.ts"
-import { openRevokeDevice } from "./take-back.ts"
+import { plural } from "../../ui/units.ts"
+import { FleetTable } from "./fleet-table.tsx"
 
 export function Rings() {
   const rings = useQuery(queries.rings)
@@ -55,14 +53,7 @@ export function Rings() {
       <Title order={2} size="h5" mt="lg" mb="xs">
         Devices
       </Title>
-      <div className="sw-table-box" style={{ height: Math.min(420, ((fleet.data?.length ?? 0) + 1) * 34) }}>
-        <DataTable
-          label="What devices run"
-          rows={fleet.data ?? []}
-          columns={COLUMNS}
-          idOf={({ device }) => device}
-        />
-      </div>
+      <FleetTable fleet={fleet.data ?? []} />
     </>
   )
 }
@@ -111,70 +102,3 @@ function RingForm({ ring, onClose }: { readonly ring: Ring | null; readonly onCl
     </DialogForm>
   )
 }
-
-const COLUMNS: readonly Column<FleetDevice>[] = [
-  {
-    id: "device",
-    heading: "Device",
-    width: "minmax(120px, 1.5fr)",
-    value: ({ device }) => device,
-    cell: ({ device }) => <span title={device}>{device}</span>,
-  },
-  {
-    id: "ring",
-    heading: "Ring",
-    width: "90px",
-    value: ({ ring }) => ring ?? "",
-    cell: ({ ring }) => ring ?? "–",
-  },
-  {
-    id: "wanted",
-    heading: "Told to run",
-    width: "minmax(100px, 1fr)",
-    value: ({ wanted }) => wanted ?? "",
-    cell: ({ wanted }) => wanted ?? "–",
-  },
-  {
-    id: "running",
-    heading: "Says it runs",
-    width: "minmax(100px, 1fr)",
-    value: ({ running }) => running ?? "",
-    cell: ({ running }) => running ?? "–",
-  },
-  {
-    id: "state",
-    heading: "State",
-    width: "150px",
-    value: ({ state }) => state,
-    cell: ({ state, detail }) => (
-      <span title={detail}>
-        <FleetState state={state} />
-      </span>
-    ),
-  },
-  {
-    id: "reported",
-    heading: "Last word",
-    width: "120px",
-    value: ({ reportedAt }) => reportedAt ?? "",
-    cell: ({ reportedAt }) => (reportedAt === null ? "never" : agoText(reportedAt)),
-  },
-  {
-    id: "act",
-    heading: "Act",
-    width: "44px",
-    value: ({ device }) => device,
-    cell: (device) =>
-      device.wanted === null ? null : (
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size="sm"
-          aria-label={`Take ${device.device} out of the fleet`}
-          onClick={() => openRevokeDevice(device)}
-        >
-          <IconUserOff size={14} aria-hidden />
-        </ActionIcon>
-      ),
-  },
-]

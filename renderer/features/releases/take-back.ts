@@ -24,7 +24,7 @@ export function openRevokePackages({ name, packages }: Release, fleet: readonly 
 export function openRevokeDevice({ device, running }: FleetDevice): void {
   confirmLoss({
     title: `Take ${device} out of the fleet?`,
-    loss: `${device} is told to run nothing${running === null ? "" : ` and stops ${running} at its next sync`}. Its copies stay encrypted to it: what it has, it can still read. Publishing to its ring brings it back, so remove it from the ring too.`,
+    loss: `${device} is told to run nothing${running === null ? "" : ` and stops ${running} at its next sync`}. Its copies stay encrypted to it: what it has, it can still read. It leaves its rings, so that the next release does not bring it back.`,
     verb: "Take it out",
     onConfirm: async () => revoke({ kind: "device", name: device }),
   })
