@@ -56,6 +56,9 @@ describe("a device under deployment", () => {
     await expect(openOn(fleet, file)).toFailWithCode("SLOT_EMPTY")
     await fleet.sync(file)
     await fleet.install()
+    // News that come twice end no trial.
+    await fleet.sync(file)
+    await expect(fleet.install()).toFailWithCode("SLOT_EMPTY")
     expect((await runOn(fleet, null)).rows).toBeGreaterThan(0)
     await fleet.commit()
     expect((await runOn(fleet, file)).rows).toBeGreaterThan(0)
