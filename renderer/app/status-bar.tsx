@@ -48,13 +48,15 @@ function Dot({ state, text, onClick }: Words & { readonly onClick: () => void })
   )
 }
 
-/** The sealed runtime and the TPM of this computer. Asked once nothing else is to do: it starts a process. */
+const LEVELS_AFTER_MS = 2500
+
+/** The sealed runtime and the TPM of this computer. Asked after the first clicks: it starts a process. */
 function Levels() {
   const [isIdle, setIdle] = useState(false)
   const isConnected = useSyncExternalStore(connection.subscribe, () => connection.state) === "open"
   useEffect(() => {
-    const idle = requestIdleCallback(() => setIdle(true))
-    return () => cancelIdleCallback(idle)
+    const timer = setTimeout(() => setIdle(true), LEVELS_AFTER_MS)
+    return () => clearTimeout(timer)
   }, [])
   const { data } = useQuery({ ...queries.levels, enabled: isIdle && isConnected })
   if (data === undefined) return null

@@ -1,4 +1,4 @@
-import { useDeferredValue, useMemo, useState } from "react"
+import { useDeferredValue, useEffect, useMemo, useState } from "react"
 
 export interface Search<T> {
   /** What the field shows: every key at once. */
@@ -15,14 +15,22 @@ export interface Search<T> {
 export function useSearch<T>(rows: readonly T[], wordsOf: (row: T) => readonly string[]): Search<T> {
   const [text, setText] = useState("")
   const wanted = useDeferredValue(text.trim().toLowerCase())
+  // A browser that draws a list for the first time takes twice as long: its rows then follow the screen by a frame.
+  const drawn = useDeferredValue(rows, drawnBefore.has(wordsOf) ? rows : NONE)
+  useEffect(() => {
+    drawnBefore.add(wordsOf)
+  }, [wordsOf])
   const found = useMemo(() => {
-    if (wanted === "") return rows
-    const lowered = loweredWords(rows, wordsOf)
-    return rows.filter((_, index) => lowered[index]?.includes(wanted))
-  }, [rows, wordsOf, wanted])
+    if (wanted === "") return drawn
+    const lowered = loweredWords(drawn, wordsOf)
+    return drawn.filter((_, index) => lowered[index]?.includes(wanted))
+  }, [drawn, wordsOf, wanted])
   return { text, setText, found }
 }
 
+const NONE: readonly never[] = []
+/** Lists that were on the screen in this window, by the function that is theirs. */
+const drawnBefore = new WeakSet<object>()
 /** By list: the one on the screen, which is another one whenever something in it changed. */
 const words = new WeakMap<readonly unknown[], readonly string[]>()
 

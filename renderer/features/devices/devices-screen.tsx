@@ -87,15 +87,17 @@ export function DevicesScreen() {
           <DeviceCards devices={search.found} fleet={fleet} />
         </Page>
       )}
-      <EnrolmentDialog
-        isOpen={isEnrolling}
-        dropped={dropped}
-        onClose={() => {
-          setDropped(null)
-          enrolling.close()
-        }}
-      />
-      <AddDevice isOpen={isAdding} onClose={adding.close} />
+      {isEnrolling && (
+        <EnrolmentDialog
+          isOpen
+          dropped={dropped}
+          onClose={() => {
+            setDropped(null)
+            enrolling.close()
+          }}
+        />
+      )}
+      {isAdding && <AddDevice isOpen onClose={adding.close} />}
     </>
   )
 }
