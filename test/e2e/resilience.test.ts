@@ -1,6 +1,7 @@
 /** What goes wrong around a window, and what it makes of it. */
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import path from "node:path"
+import { inspect } from "node:util"
 import { beforeAll, expect, test } from "vitest"
 import { seedWorkspace } from "../support/seeded-workspace.ts"
 import { useDesktop } from "../support/browser.ts"
@@ -170,5 +171,22 @@ test("shows hostile names as text, whole and in their place", async () => {
   })`)
   expect(layout).toEqual({ title: "Sealwright", width: true, injected: 0 })
   expect(faults).toEqual([])
+  await context.close()
+})
+
+test("the judge of accessibility finds a button without a name and a text too faint to read", async () => {
+  const { page, context, checkAccessible } = await desktop.open()
+  await checkAccessible()
+  // A text, since these tests are compiled without a browser's types.
+  await page.evaluate(`{
+    document.querySelector("main h1").style.color = "#eeeeee"
+    document.querySelector("main").append(document.createElement("button"))
+  }`)
+  const found = await checkAccessible().then(
+    () => "nothing",
+    (error: unknown) => inspect(error),
+  )
+  expect(found).toContain("button-name")
+  expect(found).toContain("color-contrast")
   await context.close()
 })
