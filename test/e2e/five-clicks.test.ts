@@ -1,5 +1,5 @@
 /** From a plain model to a signed, sealed, measured package: by mouse in five clicks, and without one. */
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import path from "node:path"
 import { describe, expect, test } from "vitest"
 import { useDesktop } from "../support/browser.ts"
@@ -61,6 +61,28 @@ describe("the five-click path", { timeout: 300_000 }, () => {
     await opened.getByRole("heading", { name: /^Validation of/ }).waitFor()
     await window.shoot("protect-result-sample")
     await window.checkAccessible()
+    expect(window.faults).toEqual([])
+    await window.context.close()
+  })
+
+  test("says why a model cannot be protected as asked, writes nothing, and goes on as soon as it can be", async () => {
+    const window = await desktop.open()
+    const { page } = window
+    const choosing = page.waitForEvent("filechooser")
+    await page.getByRole("button", { name: "Open model…" }).first().click()
+    await (await choosing).setFiles(path.join(MODELS, "cancer-mlp.onnx"))
+    await page.getByRole("button", { name: "Protect…" }).click()
+    await page.getByRole("heading", { name: "Protect cancer-mlp.onnx" }).waitFor()
+    await window.look("protect")
+    await page.getByRole("button", { name: "Protect", exact: true }).click()
+    await page.getByText("MARK_TOO_WEAK", { exact: true }).first().waitFor()
+    await window.look("failure-protect")
+    expect(existsSync(path.join(desktop.workspace, "packages", "cancer-mlp.seal"))).toBe(false)
+    await page.getByRole("button", { name: "Back to the steps" }).click()
+    await page.getByRole("switch", { name: "Mark every copy" }).uncheck({ force: true })
+    await page.getByRole("button", { name: "Protect", exact: true }).click()
+    await page.getByRole("region", { name: "Result" }).getByText("Verified").waitFor({ timeout: 120_000 })
+    expect(existsSync(path.join(desktop.workspace, "packages", "cancer-mlp.seal"))).toBe(true)
     expect(window.faults).toEqual([])
     await window.context.close()
   })
