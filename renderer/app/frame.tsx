@@ -14,7 +14,7 @@ import {
   IconZoomQuestion,
   IconSun,
 } from "@tabler/icons-react"
-import { useEffect, useSyncExternalStore } from "react"
+import { useDeferredValue, useEffect, useSyncExternalStore } from "react"
 import { connection } from "../api/connection.ts"
 import { jobs } from "../api/jobs.ts"
 import { queries, queryClient } from "../api/queries.ts"
@@ -50,6 +50,8 @@ const TOOLS: readonly NavigationItem[] = [
 
 export function Frame() {
   const route = useRoute()
+  // The list on the left answers a click at once; the screen follows when it is drawn.
+  const shown = useDeferredValue(route)
   const isConnected = useSyncExternalStore(connection.subscribe, () => connection.state) === "open"
   useEffect(() => {
     if (!isConnected) return
@@ -94,7 +96,7 @@ export function Frame() {
         </div>
       </nav>
       <main className="sw-main" id="main" tabIndex={-1}>
-        <ScreenOf key={`${route.screen}/${route.file ?? route.name ?? ""}`} route={route} />
+        <ScreenOf key={`${shown.screen}/${shown.file ?? shown.name ?? ""}`} route={shown} />
       </main>
       <StatusBar />
       <DropLayer route={route} />
