@@ -11,11 +11,13 @@ import type { OpenModel } from "./model-input.ts"
 import { readTrust } from "./package-access.ts"
 import type { OpenFile, Ports } from "./ports.ts"
 
+/** Of a file, on every file system there is here: nothing lies under a longer one. */
+const MAX_NAME_BYTES = 255
 /** A signature lists files, not weights. */
 const MAX_SIGNATURE_BYTES = 16 << 20
 
 /**
- * Looks for `model.sig` and for the model's own name with `.sig`. The files of the model are compared with what was signed;
+ * Looks for the model's own name with `.sig` and for `model.sig`. The files of the model are compared with what was signed;
  * other files of a signed folder are not looked for. Nothing is thrown for a signature that is no good: the summary says so.
  */
 export async function findModelSignature(
@@ -23,9 +25,17 @@ export async function findModelSignature(
   ref: FileRef,
   model: OpenModel,
 ): Promise<ModelSummary["signature"]> {
-  for (const name of [MODEL_SIGNATURE_NAME, `${model.files[0]?.name ?? ""}.sig`]) {
-    const file = await openIfThere(ports, ref, name)
-    if (file === null) continue
+  // The one that is named after this model first: the other may be of a model it shares its folder with.
+  for (const name of [`${model.files[0]?.name ?? ""}.sig`, MODEL_SIGNATURE_NAME]) {
+    if (Buffer.byteLength(name) > MAX_NAME_BYTES) continue
+    let file: OpenFile
+    try {
+      file = await ports.files.openBeside(ref, name)
+    } catch (error) {
+      const { code, message } = toAppError(error)
+      if (NONE_THERE.has(code)) continue
+      return { name, by: null, code, reason: message }
+    }
     try {
       return { name, ...(await judge(ports, file, model)) }
     } finally {
@@ -35,16 +45,8 @@ export async function findModelSignature(
   return null
 }
 
-async function openIfThere(ports: Ports, ref: FileRef, name: string): Promise<OpenFile | null> {
-  try {
-    return await ports.files.openBeside(ref, name)
-  } catch (error) {
-    const { code } = toAppError(error)
-    // A link there, or a folder, is no signature either.
-    if (code === "ONNX_EXTERNAL_MISSING" || code === "ONNX_EXTERNAL_OUTSIDE") return null
-    throw error
-  }
-}
+/** A link there, or a folder, is no signature either. */
+const NONE_THERE: ReadonlySet<string> = new Set(["ONNX_EXTERNAL_MISSING", "ONNX_EXTERNAL_OUTSIDE"])
 
 async function judge(
   ports: Ports,

@@ -164,7 +164,7 @@ function toVerdict(list: Checklist, { name, statements, granted, startedAt }: Ju
     name,
     checks: [...list.checks],
     statement: { ...statement },
-    policy: granted === null ? null : { ...granted.grant.document.policy },
+    policy: granted === null || list.hasFailed ? null : { ...granted.grant.document.policy },
     signers: [...signers].map(([fingerprint, label]) => ({ fingerprint, label })),
     notApplied: notAppliedIn(statement),
     seconds: (performance.now() - startedAt) / 1000,

@@ -221,6 +221,7 @@ describe("verify", () => {
     expect(status).toBe(3)
     const verdict = JSON.parse(stdout) as Verdict
     expect(verdict.verdict).toBe("refused")
+    expect(verdict.policy).toBeNull()
     expect(verdict.checks.map(({ id, result }) => `${id} ${result}`)).toEqual([
       "container passed",
       "signatures passed",

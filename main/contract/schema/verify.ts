@@ -29,7 +29,7 @@ export const verdictSchema = z.strictObject({
   checks: z.array(checkSchema),
   /** What the signed statement of the package says; empty until its signature is verified. */
   statement: z.record(z.string(), z.unknown()),
-  /** What the grant allows the device that was named (FORMAT 5.2); null without a device, or when its grant is refused. */
+  /** What the grant allows the device that was named (FORMAT 5.2); null without a device, and in a refusal: nothing of it is genuine then. */
   policy: z.record(z.string(), z.unknown()).nullable(),
   signers: z.array(z.strictObject({ fingerprint: z.string(), label: z.string() })),
   notApplied: z.array(notAppliedSchema),

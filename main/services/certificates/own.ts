@@ -10,7 +10,7 @@ import { readCertificate } from "../../core/attest/certificate.ts"
 import { toCertificatePem } from "../../core/attest/certificate-pem.ts"
 import { createCertificateRequest } from "../../core/attest/certificate-request.ts"
 import { toUtf8 } from "../../core/bytes/bytes.ts"
-import { writeSmallFile } from "../enrolment/files.ts"
+import { writeSmallFile } from "../small-file.ts"
 import type { Ports } from "../ports.ts"
 import { factsOf } from "./facts.ts"
 

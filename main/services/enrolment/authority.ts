@@ -5,7 +5,7 @@ import { AppError } from "../../contract/errors.ts"
 import type { RevocationIssued, RevocationRequest } from "../../contract/schema/enrolment.ts"
 import { toHex, toUtf8 } from "../../core/bytes/bytes.ts"
 import type { Ports } from "../ports.ts"
-import { writeSmallFile } from "./files.ts"
+import { writeSmallFile } from "../small-file.ts"
 
 /** Name of its key, of purpose `authority`, so that it is never taken for a release key. */
 const KEY = "workspace-authority"

@@ -36,7 +36,8 @@ import { Checklist } from "../checklist.ts"
 import type { PendingChallenge } from "../ports/enrolment.ts"
 import type { Ports } from "../ports.ts"
 import { newSerial, openAuthority, yearsAfter } from "./authority.ts"
-import { readSmallFile, writeSmallFile } from "./files.ts"
+import { writeSmallFile } from "../small-file.ts"
+import { readSmallFile } from "./files.ts"
 
 /** Section of docs/FORMAT.md all checks belong to. */
 const SECTION = "13"

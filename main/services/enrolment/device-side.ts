@@ -23,7 +23,8 @@ import { addDevice } from "../devices.ts"
 import type { Endorsement, EndorsementKind } from "../ports/attestor.ts"
 import type { OwnRequest } from "../ports/enrolment.ts"
 import type { Ports } from "../ports.ts"
-import { readSmallFile, writeSmallFile } from "./files.ts"
+import { writeSmallFile } from "../small-file.ts"
+import { readSmallFile } from "./files.ts"
 
 /**
  * Makes the device's keys and its request. Where something fails the keys made so far are removed again. Throws KEY_EXISTS,

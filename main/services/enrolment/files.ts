@@ -20,19 +20,3 @@ export async function readSmallFile(ports: Ports, ref: FileRef): Promise<Uint8Ar
     await file.close()
   }
 }
-
-/** Returns the file's name. Throws OUTPUT_EXISTS, OUTPUT_UNWRITABLE, NO_SPACE. */
-export async function writeSmallFile(
-  ports: Ports,
-  output: { readonly file: FileRef; readonly replace: boolean },
-  bytes: Uint8Array,
-): Promise<string> {
-  const file = await ports.files.create(output.file, { replace: output.replace, isSecret: false })
-  try {
-    await file.write(0, bytes)
-    await file.commit()
-  } finally {
-    await file.discard()
-  }
-  return ports.files.nameOf(output.file)
-}

@@ -19,7 +19,8 @@ import { readReleaseIndex } from "../../core/policy/release.ts"
 import type { SignRequest } from "../../contract/schema/trust.ts"
 import type { Ports } from "../ports.ts"
 import { chooseSigningKey } from "../signing.ts"
-import { readRequestFile, writeBytes, writeRequestFile } from "../trust/request-file.ts"
+import { writeSmallFile } from "../small-file.ts"
+import { readRequestFile, writeRequestFile } from "../trust/request-file.ts"
 import { approvalOf } from "./create.ts"
 import { showRelease } from "./show.ts"
 import { openRelease } from "./store.ts"
@@ -68,6 +69,6 @@ export async function signApproval(ports: Ports, request: SignApproval): Promise
     throw new AppError("RELEASE_CHANGED", `${name} is ${digest.slice(0, 19)}… in the request`)
   const { key, signer } = await chooseSigningKey(ports, request.key)
   const bundle = await signStatement(approvalOf({ name, digest }, ports.now()), signer)
-  await writeBytes(ports, request.output, bundle)
+  await writeSmallFile(ports, request.output, bundle)
   return { release: name, digest, key: key.name }
 }

@@ -25,7 +25,10 @@ const NOBODY = "unknown"
 
 type Refusals = NonNullable<FleetDevice["receipts"]["refusals"]>
 
-/** Once: the same one found again is as old as it was. */
+/** Refusals kept of one device: whoever can write to a registry could fill the desk's disk with wrong receipts otherwise. */
+export const MAX_REFUSALS = 256
+
+/** Once: the same one found again is as old as it was. Beyond MAX_REFUSALS nothing more is kept. */
 export async function keepRefused(
   ports: Ports,
   deviceId: string,
@@ -34,6 +37,7 @@ export async function keepRefused(
 ): Promise<void> {
   const name = nameOf(deviceId, digest)
   if ((await ports.documents.read(name)) !== null) return
+  if ((await ports.documents.list(folderOf(deviceId))).length >= MAX_REFUSALS) return
   const refusal: Refusals[number] = {
     code,
     reason: message.slice(0, MAX_REASON),
@@ -53,7 +57,7 @@ const refusalSchema = z.looseObject({
 
 /** In the order they came. */
 export async function refusalsOf(ports: Ports, deviceId: string): Promise<Refusals> {
-  const folder = `receipts-refused/${deviceId}`
+  const folder = folderOf(deviceId)
   const refusals: Refusals = []
   for (const name of await ports.documents.list(folder)) {
     const bytes = await ports.documents.read(`${folder}/${name}`)
@@ -70,6 +74,10 @@ export async function forgetRefusal(ports: Ports, deviceId: string, digest: Dige
   if ((await ports.documents.read(name)) !== null) await ports.documents.remove(name)
 }
 
+function folderOf(deviceId: string): string {
+  return `receipts-refused/${deviceId}`
+}
+
 function nameOf(deviceId: string, digest: Digest): string {
-  return `receipts-refused/${deviceId}/${digest.slice("sha256:".length)}.json`
+  return `${folderOf(deviceId)}/${digest.slice("sha256:".length)}.json`
 }

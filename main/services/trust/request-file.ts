@@ -7,6 +7,7 @@ import { toUtf8 } from "../../core/bytes/bytes.ts"
 import { parseJson } from "../../core/bytes/json.ts"
 import { readAll } from "../../core/bytes/source.ts"
 import type { Ports } from "../ports.ts"
+import { writeSmallFile } from "../small-file.ts"
 
 /** A request holds a handful of metadata documents. */
 const MAX_FILE_BYTES = 8 << 20
@@ -37,19 +38,5 @@ export async function writeRequestFile(
   output: SignRequest["output"],
   document: object,
 ): Promise<void> {
-  await writeBytes(ports, output, toUtf8(`${JSON.stringify(document, null, 2)}\n`))
-}
-
-export async function writeBytes(
-  ports: Ports,
-  output: SignRequest["output"],
-  bytes: Uint8Array,
-): Promise<void> {
-  const file = await ports.files.create(output.file, { replace: output.replace, isSecret: false })
-  try {
-    await file.write(0, bytes)
-    await file.commit()
-  } finally {
-    await file.discard()
-  }
+  await writeSmallFile(ports, output, toUtf8(`${JSON.stringify(document, null, 2)}\n`))
 }

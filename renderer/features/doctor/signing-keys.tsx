@@ -1,10 +1,10 @@
 /** The keys that sign here, and the certificates outside authorities gave them. */
-import { ActionIcon, Menu, Text, Title } from "@mantine/core"
-import { IconDots } from "@tabler/icons-react"
+import { Menu, Text, Title } from "@mantine/core"
 import { useQuery } from "@tanstack/react-query"
 import type { Key } from "../../../main/contract/schema/keys.ts"
 import { queries } from "../../api/queries.ts"
 import { Digest } from "../../ui/digest.tsx"
+import { MoreMenu } from "../../ui/more-menu.tsx"
 import { AssuranceBadge } from "../../ui/state.tsx"
 import { dateText } from "../../ui/units.ts"
 import { openAttachCertificate, openRequestCertificate } from "./key-certificates.tsx"
@@ -46,17 +46,10 @@ function KeyLine({ signing: { name, assurance, fingerprint, algorithm } }: { rea
         {algorithm}
       </Text>
       <Digest value={fingerprint} label={`fingerprint of ${name}`} />
-      <Menu position="bottom-end">
-        <Menu.Target>
-          <ActionIcon variant="subtle" color="gray" size="sm" aria-label={`More for ${name}`}>
-            <IconDots size={14} aria-hidden />
-          </ActionIcon>
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Item onClick={() => openRequestCertificate(name)}>Ask for a certificate…</Menu.Item>
-          <Menu.Item onClick={() => openAttachCertificate(name)}>Attach a certificate…</Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
+      <MoreMenu name={name}>
+        <Menu.Item onClick={() => openRequestCertificate(name)}>Ask for a certificate…</Menu.Item>
+        <Menu.Item onClick={() => openAttachCertificate(name)}>Attach a certificate…</Menu.Item>
+      </MoreMenu>
     </li>
   )
 }

@@ -1,7 +1,6 @@
 /** What every device was told and what it says: a row each. */
-import { ActionIcon, Menu } from "@mantine/core"
+import { Menu } from "@mantine/core"
 import { notifications } from "@mantine/notifications"
-import { IconDots } from "@tabler/icons-react"
 import type { FleetDevice } from "../../../main/contract/schema/release.ts"
 import { chooseFiles } from "../../api/choose.ts"
 import { connection } from "../../api/connection.ts"
@@ -10,6 +9,7 @@ import { refresh } from "../../api/queries.ts"
 import { showFailure } from "../../ui/confirm.tsx"
 import { DataTable, type Column } from "../../ui/data-table.tsx"
 import { FleetState } from "../../ui/fleet-state.tsx"
+import { MoreMenu } from "../../ui/more-menu.tsx"
 import { StateBadge } from "../../ui/state.tsx"
 import { agoText, dateText } from "../../ui/units.ts"
 import { openRevokeDevice } from "./take-back.ts"
@@ -104,19 +104,12 @@ function Receipts({ receipts: { good, refused, refusals = [] } }: Pick<FleetDevi
 function DeviceActs({ fleet }: { readonly fleet: FleetDevice }) {
   const { device, wanted } = fleet
   return (
-    <Menu position="bottom-end">
-      <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" size="sm" aria-label={`More for ${device}`}>
-          <IconDots size={14} aria-hidden />
-        </ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Item onClick={() => trustReceipts(device)}>Trust a key for its receipts…</Menu.Item>
-        <Menu.Item color="red" disabled={wanted === null} onClick={() => openRevokeDevice(fleet)}>
-          Take it out of the fleet…
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
+    <MoreMenu name={device}>
+      <Menu.Item onClick={() => trustReceipts(device)}>Trust a key for its receipts…</Menu.Item>
+      <Menu.Item color="red" disabled={wanted === null} onClick={() => openRevokeDevice(fleet)}>
+        Take it out of the fleet…
+      </Menu.Item>
+    </MoreMenu>
   )
 }
 

@@ -30,9 +30,9 @@ async function signedModel({ signatureName = "model.sig", isTrusted = true } = {
   const { ports, close } = localPorts(workspace)
   onTestFinished(close)
   const engine = localEngine(createEngine(ports))
-  const signature = async () => {
+  const signature = async (name = MODEL) => {
     const summary = await engine.inspect({
-      file: await engine.files.refer({ path: path.join(model, MODEL) }),
+      file: await engine.files.refer({ path: path.join(model, name) }),
     })
     return summary.kind === "model" ? summary.signature : null
   }
@@ -65,6 +65,23 @@ describe("a signature beside a model", () => {
     const { at, signature } = await signedModel()
     writeFileSync(at("model.sig"), "signed, honestly")
     expect(await signature()).toMatchObject({ by: null, code: "SIGNATURE_MALFORMED" })
+  })
+
+  test("that cannot be opened does not keep the model from being read", async () => {
+    const { at, signature } = await signedModel()
+    rmSync(at("model.sig"))
+    mkdirSync(at("model.sig"))
+    expect(await signature()).toBeNull()
+    const long = `${"n".repeat(250)}.onnx`
+    cpSync(at(MODEL), at(long))
+    expect(await signature(long)).toBeNull()
+  })
+
+  test("named after the model goes before one for the folder", async () => {
+    const { at, signature } = await signedModel()
+    cpSync(at("model.sig"), at(`${MODEL}.sig`))
+    writeFileSync(at("model.sig"), "of another model")
+    expect(await signature()).toMatchObject({ name: `${MODEL}.sig`, by: "lab", code: null })
   })
 
   test("is not looked for behind a link", async () => {
