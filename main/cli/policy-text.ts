@@ -21,6 +21,6 @@ function flattened(path: string, value: unknown): readonly (readonly [string, st
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return [[path, value === null ? "none" : safeText(JSON.stringify(value)).replaceAll('"', "")]]
   return Object.entries(value).flatMap(([key, inner]) =>
-    flattened(path === "" ? key : `${path}.${key}`, inner),
+    flattened(path === "" ? safeText(key) : `${path}.${safeText(key)}`, inner),
   )
 }

@@ -3,15 +3,16 @@ import type { Change, Release } from "../contract/schema/release.ts"
 import { rulesOf } from "./policy-text.ts"
 import { bytesText, safeText, shortDigest } from "./text.ts"
 
+/** Also of a request that came from anywhere: no text of it reaches the terminal as it is. */
 export function releaseText(release: Release): string {
   return [
-    `${release.name}: ${release.state}, ${release.packages.length} package(s), ${bytesText(release.payloadBytes)}, for ${release.devices.length} device(s)`,
-    `  ${release.digest}${release.counter === null ? "" : `, counter ${release.counter}`}`,
+    `${safeText(release.name)}: ${release.state}, ${release.packages.length} package(s), ${bytesText(release.payloadBytes)}, for ${release.devices.length} device(s)`,
+    `  ${safeText(release.digest)}${release.counter === null ? "" : `, counter ${release.counter}`}`,
     ...packageLines(release.packages),
     ...release.gates.map(
       ({ gate, isOpen, detail }) => `  ${isOpen ? "open  " : "CLOSED"} ${gate}: ${safeText(detail)}`,
     ),
-    release.previous === null ? "  the first release" : `  against ${release.previous}:`,
+    release.previous === null ? "  the first release" : `  against ${safeText(release.previous)}:`,
     ...release.changes.flatMap(changeLines),
   ].join("\n")
 }
@@ -20,7 +21,7 @@ export function releaseText(release: Release): string {
 function packageLines(packages: readonly string[]): readonly string[] {
   const left = packages.length - MOST_LISTED
   return [
-    ...packages.slice(0, MOST_LISTED).map((digest) => `  package ${digest}`),
+    ...packages.slice(0, MOST_LISTED).map((digest) => `  package ${safeText(digest)}`),
     ...(left > 0 ? [`  and ${left} more packages, all of them with --json`] : []),
   ]
 }
@@ -30,7 +31,7 @@ const MOST_LISTED = 8
 function changeLines({ what, before, after }: Change): readonly string[] {
   if (what === "policy") return policyLines(before, after)
   if (what === "devices") return listLines(what, before, after)
-  return [`    ${what}: ${shortText(before) || "–"} → ${shortText(after) || "–"}`]
+  return [`    ${safeText(what)}: ${shortText(before) || "–"} → ${shortText(after) || "–"}`]
 }
 
 /** Who comes and who goes: two long lists beside each other show nobody what changed. */

@@ -2,7 +2,7 @@ import type { Command } from "commander"
 import { AppError } from "../../contract/errors.ts"
 import type { Published } from "../../contract/schema/release.ts"
 import type { Register } from "../main.ts"
-import { durationText, table } from "../text.ts"
+import { durationText, safeText, table } from "../text.ts"
 import { releaseText } from "../release-text.ts"
 
 export const registerRelease: Register = (program, run) => {
@@ -201,7 +201,8 @@ function registerApprovals(release: Command, run: Parameters<Register>[1]): void
         })
         context.print(
           signed,
-          () => `${signed.release} is approved with ${signed.key}: take ${options.output} back to the desk`,
+          () =>
+            `${safeText(signed.release)} is approved with ${signed.key}: take ${options.output} back to the desk`,
         )
       }),
     )

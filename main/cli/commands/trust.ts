@@ -329,16 +329,17 @@ function keyText({ person, keyId, assurance, here }: Trust["roles"][number]["key
   return `${safeText(person)} ${keyId.slice(0, 8)} (${assurance}${here === null ? "" : ", here"})`
 }
 
-function pendingText(pending: Pending | null): string {
+/** Also of a request that came from anywhere. */
+export function pendingText(pending: Pending | null): string {
   if (pending === null) return ""
   return [
     `waits for signatures: ${safeText(pending.title)}`,
     ...pending.documents.flatMap(({ what, fingerprint, says, needs }) => [
-      `  ${what}  ${fingerprint}`,
+      `  ${safeText(what)}  ${fingerprint}`,
       ...says.map((line) => `    ${safeText(line)}`),
       ...needs.map(
         ({ why, threshold, signedBy, missing }) =>
-          `    ${why}: ${signedBy.length} of ${threshold}${missing.length > 0 ? `, not yet: ${missing.map(safeText).join(", ")}` : ""}`,
+          `    ${safeText(why)}: ${signedBy.length} of ${threshold}${missing.length > 0 ? `, not yet: ${missing.map(safeText).join(", ")}` : ""}`,
       ),
     ]),
   ].join("\n")
